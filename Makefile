@@ -37,7 +37,7 @@ unit: $(STAMP)
 	$(BIN)/python -P -m pytest -q
 
 bench: $(STAMP)
-	$(BIN)/python -P -m tests.bench
+	PYTHONPATH=. $(BIN)/python -m tests.bench
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache
