@@ -1,0 +1,500 @@
+"""A grid of cases (rows) by subjects (columns) that draws only the lines on screen.
+
+The widget holds no cells: it asks a `MatrixSource` for the ones it paints and posts `WindowMoved` when other
+rows come into view, so a comparison of 20,000 cells costs what one page of it costs. The header and the case
+column stay in place; columns that do not fit are paged by moving the cursor.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import var
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from widgets.cells import ELLIPSIS, clip, pad
+from widgets.text import safe_text
+
+State = Literal[
+    "none",
+    "queued",
+    "writing",
+    "passed",
+    "failed",
+    "mixed",
+    "done",
+    "cut_off",
+    "overflow",
+    "error",
+    "loading",
+]
+
+MARKS: dict[State, str] = {
+    "none": " ",
+    "queued": "·",
+    "writing": "◌",
+    "passed": "✓",
+    "failed": "✗",
+    "mixed": "±",
+    "done": "•",
+    "cut_off": "✂",
+    "overflow": "⚠",
+    "error": "⚠",
+    "loading": "…",
+}
+"""A sign for every state, so that no state is told by colour alone."""
+
+LEGEND = (
+    "✓ passed  ✗ failed  ± some repeats passed  • no checks  ✂ cut off  ⚠ did not fit, or failed to run  "
+    "◌ writing  · queued  ↺ reused from an earlier run"
+)
+
+CASE_SHARE = 0.24
+MIN_COLUMN = 17
+HEADER_LINES = 4
+SHORT_HEADER_LINES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixColumn:
+    """What the header says of one subject; all texts may come from anywhere."""
+
+    title: str
+    rate: str = ""
+    fraction: float | None = None
+    """Length of the bar, 0 to 1; None draws no bar."""
+    note: str = ""
+    tag: str = ""
+    """A word at the right of the title: `baseline`, `draft`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixCell:
+    """One answer as the grid shows it."""
+
+    state: State
+    text: str = ""
+    reused: bool = False
+    note: str = ""
+    """A few characters at the right edge, such as `×3` for three distinct answers."""
+
+
+class MatrixSource(Protocol):
+    """Where the grid gets what it paints; every call must answer at once."""
+
+    def columns(self) -> "list[MatrixColumn]": ...
+
+    def row_count(self) -> int: ...
+
+    def label(self, row: int) -> tuple[str, str]:
+        """The number and the name of the case in `row`."""
+        ...
+
+    def cell(self, row: int, column: int) -> MatrixCell: ...
+
+
+class NoRows:
+    """The source of a matrix that has nothing to show yet."""
+
+    def columns(self) -> list[MatrixColumn]:
+        return []
+
+    def row_count(self) -> int:
+        return 0
+
+    def label(self, row: int) -> tuple[str, str]:
+        return ("", "")
+
+    def cell(self, row: int, column: int) -> MatrixCell:
+        return MatrixCell("none")
+
+
+def tail(text: str, width: int) -> str:
+    """The last `width` cells of a growing text on one line; what came before is `…`."""
+    line = " ".join(safe_text(text[-4 * max(1, width) :]).split())
+    if cell_len(line) <= width:
+        return line
+    while line and cell_len(line) > width - 1:
+        line = line[1:]
+    return ELLIPSIS + line
+
+
+def bar(fraction: float, width: int) -> tuple[str, str]:
+    """The filled and the empty part of a bar of `width` cells; any fraction above zero shows at least one."""
+    full = round(max(0.0, min(1.0, fraction)) * width)
+    if fraction > 0:
+        full = max(1, full)
+    if fraction < 1:
+        full = min(full, width - 1) if width > 1 else full
+    return "▇" * full, "▁" * (width - full)
+
+
+class Matrix(ScrollView, can_focus=True):
+    """Cases down, subjects across, one line each; arrows or `j` `k` move, enter opens."""
+
+    DEFAULT_CSS = """
+    Matrix {
+        height: 1fr;
+        overflow-x: hidden;
+        scrollbar-size-vertical: 1;
+        & > .matrix--title { text-style: bold; }
+        & > .matrix--quiet { color: $text-muted; }
+        & > .matrix--line { color: $foreground 25%; }
+        & > .matrix--bar { color: $accent; }
+        & > .matrix--passed { color: $text-success; }
+        & > .matrix--failed { color: $text-error; }
+        & > .matrix--warned { color: $text-warning; }
+        & > .matrix--live { color: $text-accent; }
+        & > .matrix--row { background: $foreground 5%; }
+        & > .matrix--cursor { background: $foreground 12%; }
+    }
+    Matrix:focus > .matrix--row { background: $foreground 7%; }
+    Matrix:focus > .matrix--cursor { background: $accent 45%; }
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"matrix--{name}"
+        for name in ("title", "quiet", "line", "bar", "passed", "failed", "warned", "live", "row", "cursor")
+    }
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1, 0)", "Up", show=False, id="matrix-up", tooltip="Case above"),
+        Binding("down,j", "move(1, 0)", "Down", show=False, id="matrix-down", tooltip="Case below"),
+        Binding("left", "move(0, -1)", "Left", show=False, id="matrix-left", tooltip="Column before"),
+        Binding("right,l", "move(0, 1)", "Right", show=False, id="matrix-right", tooltip="Next column"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="matrix-page-up", tooltip="Page up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="matrix-page-down", tooltip="Page down"),
+        Binding("home,g", "edge(-1)", "First", show=False, id="matrix-first", tooltip="First case"),
+        Binding("end,G", "edge(1)", "Last", show=False, id="matrix-last", tooltip="Last case"),
+        Binding("enter", "open", "Side by side", id="matrix-open", tooltip="Full answers in columns"),
+    ]
+
+    cursor_row: var[int] = var(0, init=False)
+    cursor_column: var[int] = var(0, init=False)
+
+    class CursorMoved(Message):
+        """The cursor stands on another cell."""
+
+        def __init__(self, row: int, column: int) -> None:
+            super().__init__()
+            self.row = row
+            self.column = column
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, Matrix.CursorMoved)
+
+    class Opened(Message):
+        """Enter or a double click on a cell."""
+
+        def __init__(self, row: int, column: int) -> None:
+            super().__init__()
+            self.row = row
+            self.column = column
+
+    class WindowMoved(Message):
+        """Rows `first` to `last` (inclusive) are on screen now."""
+
+        def __init__(self, first: int, last: int) -> None:
+            super().__init__()
+            self.first = first
+            self.last = last
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, Matrix.WindowMoved)
+
+    class LeftEdge(Message):
+        """`left` was pressed in the first column: the pane may move the focus."""
+
+    def __init__(self, source: MatrixSource | None = None, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._source: MatrixSource = source or NoRows()
+        self._columns: list[MatrixColumn] = self._source.columns()
+        self._first_column = 0
+        self._window = (-1, -1)
+
+    # What the pane calls
+
+    def show(self, source: MatrixSource, *, row: int = 0, column: int = 0) -> None:
+        """Show another source with the cursor on the given cell."""
+        self._source = source
+        self._first_column = 0
+        self.set_reactive(Matrix.cursor_row, row)
+        self.set_reactive(Matrix.cursor_column, column)
+        self.reload()
+        self.scroll_to(y=0, animate=False)
+        self._reveal()
+
+    def reload(self, *, row: int | None = None) -> None:
+        """Take over changed columns or another number of rows.
+
+        With `row` the cursor goes there and the view moves with it, so the case under the cursor keeps its
+        place on the screen however many rows appear or vanish above it.
+        """
+        self._columns = self._source.columns()
+        rows = self._source.row_count()
+        offset = self.scroll_offset.y - self.cursor_row
+        target = self.cursor_row if row is None else row
+        self.virtual_size = Size(self.size.width, rows + self.header_lines)
+        self.set_reactive(Matrix.cursor_row, max(0, min(target, rows - 1)))
+        self.set_reactive(Matrix.cursor_column, max(0, min(self.cursor_column, len(self._columns) - 1)))
+        if row is not None:
+            self.scroll_to(y=max(0, self.cursor_row + offset), animate=False)
+        self._window = (-1, -1)
+        self._reveal()
+        self._tell_window()
+        self.refresh()
+
+    def refresh_header(self) -> None:
+        """Draw the header again from the source; rows stay untouched."""
+        self._columns = self._source.columns()
+        self.refresh(Region(0, 0, self.size.width, self.header_lines))
+
+    def refresh_row(self, row: int) -> None:
+        """Draw one row again, if it is on screen."""
+        y = row - self.scroll_offset.y + self.header_lines
+        if self.header_lines <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
+
+    @property
+    def visible_rows(self) -> range:
+        """The rows on screen."""
+        first = self.scroll_offset.y
+        return range(first, min(self._source.row_count(), first + self._page))
+
+    @property
+    def header_lines(self) -> int:
+        """Lines of header above the first row: fewer when the widget is very low."""
+        return HEADER_LINES if self.size.height >= 10 else SHORT_HEADER_LINES
+
+    def move_to(self, row: int, column: int | None = None) -> None:
+        """Put the cursor on a cell and scroll it into view."""
+        self.cursor_row = max(0, min(row, self._source.row_count() - 1))
+        if column is not None:
+            self.cursor_column = max(0, min(column, len(self._columns) - 1))
+
+    # Movement
+
+    def action_move(self, rows: int, columns: int) -> None:
+        if columns < 0 and self.cursor_column == 0:
+            self.post_message(self.LeftEdge())
+            return
+        self.move_to(self.cursor_row + rows, self.cursor_column + columns)
+
+    def action_page(self, direction: int) -> None:
+        self.move_to(self.cursor_row + direction * max(1, self._page - 1))
+
+    def action_edge(self, direction: int) -> None:
+        self.move_to(0 if direction < 0 else self._source.row_count() - 1)
+
+    def action_open(self) -> None:
+        if self._source.row_count() and self._columns:
+            self.post_message(self.Opened(self.cursor_row, self.cursor_column))
+
+    def watch_cursor_row(self) -> None:
+        self._cursor_changed()
+
+    def watch_cursor_column(self) -> None:
+        self._cursor_changed()
+
+    def _cursor_changed(self) -> None:
+        self._reveal()
+        self.refresh()
+        self.post_message(self.CursorMoved(self.cursor_row, self.cursor_column))
+
+    def _reveal(self) -> None:
+        """Scroll so that the cursor cell is on screen."""
+        first = self.scroll_offset.y
+        page = self._page
+        if self.cursor_row < first:
+            self.scroll_to(y=self.cursor_row, animate=False)
+        elif page and self.cursor_row >= first + page:
+            self.scroll_to(y=self.cursor_row - page + 1, animate=False)
+        shown = self._shown_columns
+        if self.cursor_column < self._first_column:
+            self._first_column = self.cursor_column
+        elif self.cursor_column >= self._first_column + shown:
+            self._first_column = self.cursor_column - shown + 1
+        self._first_column = max(0, min(self._first_column, len(self._columns) - shown))
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._tell_window()
+
+    def on_resize(self) -> None:
+        self.virtual_size = Size(self.size.width, self._source.row_count() + self.header_lines)
+        self._reveal()
+        self._tell_window()
+
+    def _tell_window(self) -> None:
+        rows = self.visible_rows
+        if len(rows) and self._window != (rows[0], rows[-1]):
+            self._window = (rows[0], rows[-1])
+            self.post_message(self.WindowMoved(rows[0], rows[-1]))
+
+    def on_click(self, event: events.Click) -> None:
+        row = event.y - self.header_lines + self.scroll_offset.y
+        if event.y < self.header_lines or row >= self._source.row_count():
+            return
+        column = self.cursor_column
+        for index, (start, width) in enumerate(self._column_spans()):
+            if start <= event.x < start + width:
+                column = self._first_column + index
+        self.move_to(row, column)
+        if event.chain == 2:
+            self.action_open()
+
+    # Geometry
+
+    @property
+    def _page(self) -> int:
+        return max(0, self.size.height - self.header_lines)
+
+    @property
+    def _case_width(self) -> int:
+        return max(10, min(32, int(self._width * CASE_SHARE)))
+
+    @property
+    def _width(self) -> int:
+        return self.scrollable_content_region.width or self.size.width
+
+    @property
+    def _shown_columns(self) -> int:
+        room = self._width - self._case_width
+        return max(1, min(len(self._columns), room // MIN_COLUMN))
+
+    def _column_spans(self) -> list[tuple[int, int]]:
+        """Start and width of each column on screen, separators included at their left."""
+        shown = self._shown_columns if self._columns else 0
+        room = max(0, self._width - self._case_width)
+        spans = []
+        start = self._case_width
+        for index in range(shown):
+            width = room // shown + (1 if index < room % shown else 0)
+            spans.append((start, width))
+            start += width
+        return spans
+
+    # Painting
+
+    def render_line(self, y: int) -> Strip:
+        header = self.header_lines
+        if y < header:
+            segments = self._header_line(y)
+        else:
+            row = y - header + self.scroll_offset.y
+            segments = self._row_line(row) if row < self._source.row_count() else []
+        return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
+
+    def _style(self, name: str) -> Style:
+        """Foreground and text style of a part; colours with alpha come out blended with the background."""
+        full = self.get_component_rich_style(f"matrix--{name}")
+        return Style(color=full.color, bold=full.bold, italic=full.italic, underline=full.underline)
+
+    def _back(self, name: str) -> Style:
+        return Style(bgcolor=self.get_component_rich_style(f"matrix--{name}").bgcolor)
+
+    def _header_line(self, y: int) -> list[Segment]:
+        base, quiet, line = (
+            self.rich_style,
+            self.rich_style + self._style("quiet"),
+            self.rich_style + self._style("line"),
+        )
+        spans = self._column_spans()
+        if not spans:
+            return []
+        if y == HEADER_LINES - 1:
+            rule = "─" * self._case_width + "".join("┼" + "─" * (width - 1) for _, width in spans)
+            return [Segment(rule, line)]
+        segments = [Segment(pad(self._corner(y), self._case_width), quiet)]
+        for index, (_, width) in enumerate(spans):
+            column = self._columns[self._first_column + index]
+            segments.append(Segment("│", line))
+            room = width - 1
+            if y == 0:
+                tag = clip(column.tag, room // 2)
+                edge = f" {tag} " if tag else " "
+                title = pad(column.title, room - 1 - cell_len(edge))
+                segments += [Segment(" " + title, base + self._style("title")), Segment(edge, quiet)]
+            elif y == 1:
+                segments.append(Segment(" " + pad(column.rate, room - 1), base))
+            else:
+                segments += self._bar_line(column, room, base, quiet)
+        return segments
+
+    def _bar_line(self, column: MatrixColumn, room: int, base: Style, quiet: Style) -> list[Segment]:
+        note = clip(column.note, max(0, room - 4))
+        bar_width = min(24, room - 3 - len(note))
+        if column.fraction is None or bar_width < 3:
+            return [Segment(" " + pad(note, room - 1), quiet)]
+        full, rest = bar(column.fraction, bar_width)
+        return [
+            Segment(" ", base),
+            Segment(full, base + self._style("bar")),
+            Segment(rest, base + self._style("line")),
+            Segment(" " + pad(note, room - 2 - bar_width), quiet),
+        ]
+
+    def _corner(self, y: int) -> str:
+        """The header's first column: what is left and right of the columns on screen."""
+        shown = self._shown_columns
+        before, after = self._first_column, len(self._columns) - self._first_column - shown
+        if y == 0 and (before or after):
+            left = f"‹ {before} " if before else ""
+            return left + (f"{after} more ›" if after else "")
+        if y == self.header_lines - 2:
+            return " case"
+        return ""
+
+    def _row_line(self, row: int) -> list[Segment]:
+        base = self.rich_style
+        at_row = row == self.cursor_row
+        if at_row:
+            base += self._back("row")
+        quiet = base + self._style("quiet")
+        number, name = self._source.label(row)
+        number_width = max(3, len(str(self._source.row_count()))) + 1
+        segments = [
+            Segment(pad(number, number_width, right=True) + " ", quiet),
+            Segment(pad(name, self._case_width - number_width - 2) + " ", base),
+        ]
+        for index, (_, width) in enumerate(self._column_spans()):
+            column = self._first_column + index
+            cell_base = base
+            if at_row and column == self.cursor_column:
+                cell_base += self._back("cursor")
+            segments.append(Segment("│", base + self._style("line")))
+            segments += self._cell(self._source.cell(row, column), width - 1, cell_base)
+        return segments
+
+    def _cell(self, cell: MatrixCell, width: int, base: Style) -> list[Segment]:
+        quiet = base + self._style("quiet")
+        mark_style = {
+            "passed": base + self._style("passed"),
+            "failed": base + self._style("failed"),
+            "mixed": base + self._style("warned"),
+            "cut_off": base + self._style("warned"),
+            "overflow": base + self._style("warned"),
+            "error": base + self._style("warned"),
+            "writing": base + self._style("live"),
+        }.get(cell.state, quiet)
+        edge = clip(cell.note, 6) + ("↺" if cell.reused else "")
+        room = max(0, width - 4 - len(edge))
+        if cell.state == "writing":
+            text = pad(tail(cell.text, room - 1) + "▌" if cell.text else clip("writing…▌", room), room)
+        elif cell.state == "queued":
+            text = pad("queued", room)
+        else:
+            text = pad(" ".join(cell.text.split()) if cell.text else "", room)
+        calm = cell.state in ("queued", "loading", "none")
+        return [
+            Segment(" " + MARKS[cell.state] + " ", mark_style),
+            Segment(text, quiet if calm else base),
+            Segment(edge + " ", quiet),
+        ]
