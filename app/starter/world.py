@@ -10,12 +10,13 @@ from __future__ import annotations
 import datetime
 import hashlib
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 UNSEEN_SHARE = 5  # one value in five is held out
 
-ONSETS = "b c d f g h j k l m n p r s t v w z br ch cl dr fl gr kl kr pl pr sh sk sl st str th tr".split()
-VOWELS = "a e i o u a e i o ai ea ee ia io oa ou ay".split()
+ONSETS = "b c d f g h j k l m n p r s t v w z b d f g k l m n p r s t v br ch dr fl gr kl pr sh st th tr".split()
+VOWELS = "a a a e e e i i i o o o u u ai ea ee io ou".split()
 CODAS = ["", "", "", "n", "r", "l", "s", "m", "t", "k", "nd", "rt", "x", "ck", "sh", "ng", "lt", "st"]
 
 COMMON_NAMES = (
@@ -76,11 +77,9 @@ class World:
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
 
-    def _draw(self, make: object) -> str:
-        if not callable(make):
-            raise TypeError("a slot value needs a function that makes one")
+    def _draw(self, make: Callable[[], str]) -> str:
         while True:
-            value = str(make())
+            value = make()
             if is_unseen(value) == self.unseen:
                 return value
 
