@@ -37,7 +37,7 @@ class Message(_Part):
 class Example(_Part):
     """One few-shot example, word for word (no template).
 
-    `source` is the content hash of the variables it was made from: the example is left out when that case,
+    `source` is the `asked_hash` of the case it was made from: the example is left out when that case,
     or its
     duplicate, is the one being tested.
     """
@@ -54,8 +54,6 @@ class Nearest(_Part):
     cases: str
     """A reference to one version, such as `tickets@2`: it must not move under a saved prompt."""
     count: int = Field(default=3, ge=1, le=50)
-    reason: str | None = None
-    """A template put before the expected value in the example's answer; None shows the bare value."""
 
 
 class Sampling(_Part):

@@ -14,11 +14,11 @@ class NotJson(ValueError):
     """The text is not JSON that can be used; the message is a sentence part that says where and why."""
 
 
-def read_json(text: str) -> Any:
+def read_json(text: str, limit: int = MAX_JSON_CHARACTERS) -> Any:
     """Parse one JSON value. Raises NotJson for bad syntax, NaN, numbers and nesting beyond any use, and
     sheer size."""
-    if len(text) > MAX_JSON_CHARACTERS:
-        raise NotJson(f"it has {len(text):,} characters; at most {MAX_JSON_CHARACTERS:,} are read")
+    if len(text) > limit:
+        raise NotJson(f"it has {len(text):,} characters; at most {limit:,} are read")
     try:
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except NotJson:
