@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -18,7 +18,6 @@ from textual.visual import Visual
 
 from widgets.cells import clip, pad
 from widgets.text import safe_text
-from widgets.word_diff import Piece
 
 MIN_COLUMN = 26
 
@@ -39,17 +38,27 @@ class TextColumn:
     """`passed`, `failed` or `warned` colours the edge; empty leaves it quiet."""
 
 
-def diff_content(pieces: Sequence[Piece], *, removed: bool) -> Content:
+class Run(Protocol):
+    """A run of text that both sides have (`equal`), or only the first (`delete`) or the second (`insert`)."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+
+def diff_content(runs: Sequence[Run], *, removed: bool) -> Content:
     """Differences as text: what only this side has is underlined, what it lacks struck out or left out."""
     parts: list[tuple[str, str]] = []
-    for piece in pieces:
-        text = safe_text(piece.text)
-        if piece.kind == "same":
+    for run in runs:
+        text = safe_text(run.text)
+        if run.kind == "equal":
             parts.append((text, ""))
-        elif piece.kind == "added":
+        elif run.kind == "insert":
             parts.append((text, "bold underline $text-accent"))
         elif removed:
-            parts.append((text, "strike $text-muted"))
+            parts.append((text, "strike $foreground-muted"))
     return shortened(Content.assemble(*parts))
 
 

@@ -1,6 +1,7 @@
 """Texts in columns, and token heat."""
 
 import math
+from dataclasses import dataclass
 
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
@@ -8,7 +9,13 @@ from textual.content import Content
 
 from widgets.diff_columns import MOST_CHARACTERS, DiffColumns, TextColumn, diff_content, shortened
 from widgets.heat import Token, heat_text, shade, unsure
-from widgets.word_diff import word_diff
+
+
+@dataclass(frozen=True)
+class Run:
+    kind: str
+    text: str
+
 
 HOSTILE = "x[/]y [red]z[/blue] \x1b]0;title\x07"
 
@@ -57,8 +64,7 @@ async def test_all_lines_are_as_wide_as_the_screen_even_with_wide_characters() -
 
 
 async def test_hostile_titles_and_bodies_are_text() -> None:
-    base = "delivery"
-    body = diff_content(word_diff(base, HOSTILE), removed=True)
+    body = diff_content([Run("delete", HOSTILE), Run("insert", HOSTILE)], removed=True)
     app = Harness([TextColumn(HOSTILE, body, Content(""), edge=HOSTILE)])
     async with app.run_test(size=(100, 24)) as pilot:
         await pilot.pause()
@@ -67,9 +73,9 @@ async def test_hostile_titles_and_bodies_are_text() -> None:
 
 
 def test_what_is_missing_is_shown_only_when_asked_for() -> None:
-    pieces = word_diff("one two", "one three")
-    assert diff_content(pieces, removed=False).plain == "one three"
-    assert diff_content(pieces, removed=True).plain == "one twothree"
+    runs = [Run("equal", "one "), Run("delete", "two"), Run("insert", "three")]
+    assert diff_content(runs, removed=False).plain == "one three"
+    assert diff_content(runs, removed=True).plain == "one twothree"
 
 
 def test_a_text_too_long_to_lay_out_is_cut_with_a_sentence() -> None:
