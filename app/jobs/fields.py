@@ -56,7 +56,8 @@ def leaves(spec: type[BaseModel], prefix: str = "", within_optional: bool = Fals
             continue
         shape, item, choices = _shape(inner)
         required = info.is_required() and not within_optional
-        takes_text = inner is Any or inner is str or str in get_args(inner)
+        union = get_origin(inner) in (typing.Union, types.UnionType)
+        takes_text = inner is Any or inner is str or (union and str in get_args(inner))
         yield Leaf(f"{prefix}{name}", info, shape, item, choices, optional, required, takes_text)
 
 

@@ -28,7 +28,8 @@ FACTS = "lathe"
 class Spec(BaseModel):
     """The typed input of an operation: unknown keys are errors, and a spec never changes once made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # A recipe says `versions = [1, 2]` where the spec has texts, and a person should not have to care.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 def Field(

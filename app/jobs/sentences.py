@@ -51,6 +51,7 @@ def field_sentence(problem: ErrorDetails, path: str, known: Mapping[str, Leaf]) 
         return unknown_field(path, known)
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", problem["msg"]))
+    context = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
     said = _SAYS[kind].format(**context) if kind in _SAYS else problem["msg"]
     if problem["input"] is None or kind in _ABOUT_LENGTH:
         return f"{said}."

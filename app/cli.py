@@ -1,0 +1,134 @@
+"""The command line: the same workbench without a screen. stdout is data, stderr is narration.
+
+Exit status: 0 done, 1 failed, 2 bad input or usage, 100 a gate was not met, 130 stopped. This module only
+reads the
+command and hands over; nothing is imported before the command that needs it is known.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from store.errors import Ambiguous, BadInput, LatheError, NotFound
+from widgets.text import safe_text
+
+DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
+
+HELP = """\
+usage: lathe [WORKSPACE]                    open the workbench
+       lathe demo [WORKSPACE]               make the demo workspace: a model, prompts and cases to compare
+       lathe run OPERATION [key=value …]    run an operation, here or beside an open workbench
+       lathe operations [OPERATION]         list the operations; one with its fields
+       lathe show NOUN [REF]                prompts, cases, datasets, models, jobs, evaluations, generations,
+                                            labels, lineage, settings, trash
+       lathe jobs [list|stop|resume|attach JOB]
+                                            the queue
+       lathe set KEY VALUE                  a setting of the workspace (network on|off, …)
+       lathe doctor                         machine, devices, libraries, store, network attempts seen
+       lathe backup FILE                    the whole workspace in one file
+       lathe restore FILE [WORKSPACE]       a workspace from a backup, never over an existing one
+
+Every command takes --workspace W (default: the nearest .lathe folder upward, else your user data folder)
+and explains itself with --help. stdout is data, stderr is narration; --json makes the data JSON.
+Exit status: 0 done, 1 failed, 2 bad input, 100 a gate was not met, 130 stopped.
+"""
+
+COMMANDS = {
+    "demo": "app.cli_workspace:demo",
+    "run": "app.cli_run:run",
+    "operations": "app.cli_operations:operations",
+    "show": "app.cli_show:show",
+    "jobs": "app.cli_run:jobs",
+    "set": "app.cli_workspace:set_setting",
+    "doctor": "app.cli_doctor:doctor",
+    "backup": "app.cli_workspace:backup",
+    "restore": "app.cli_workspace:restore",
+}
+"""Where each command lives, as text: naming a command costs no import."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; the answer is the exit status. Nothing but data goes to stdout."""
+    os.umask(0o077)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _dispatch(arguments)
+        sys.stdout.flush()
+    except (BadInput, NotFound, Ambiguous) as error:
+        return complain(error, USAGE)
+    except LatheError as error:
+        return complain(error, FAILED)
+    except KeyboardInterrupt:
+        return STOPPED
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`); Python would complain once more while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return status
+
+
+def complain(error: object, status: int) -> int:
+    """Say on stderr what is wrong, and answer the exit status to end with."""
+    say(f"lathe: {error}")
+    return status
+
+
+def say(text: str) -> None:
+    """One piece of narration, made safe for the terminal."""
+    print(safe_text(text), file=sys.stderr, flush=True)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    first = arguments[0] if arguments else ""
+    if first in ("-h", "--help", "help"):
+        sys.stdout.write(HELP)
+        return DONE
+    if first in ("-V", "--version"):
+        from importlib.metadata import version
+
+        sys.stdout.write(f"lathe {version('lathe-llm')}\n")
+        return DONE
+    if first in COMMANDS:
+        module, _, name = COMMANDS[first].partition(":")
+        command: Callable[[list[str]], int] = getattr(importlib.import_module(module), name)
+        return command(arguments[1:])
+    if first.startswith("-"):
+        raise BadInput(f"There is no option {first}. `lathe --help` shows what there is.")
+    if len(arguments) > 1:
+        raise BadInput(_no_such_command(first))
+    return _workbench(first or None)
+
+
+def _no_such_command(word: str) -> str:
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    hint = f"Did you mean `lathe {near[0]}`?" if near else "`lathe --help` shows what there is."
+    return f"There is no command {word}. {hint}"
+
+
+def _workbench(workspace: str | None) -> int:
+    """Open the workbench, if there is a terminal to open it on."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        say(
+            "lathe: the workbench needs a terminal; without one use `lathe run OPERATION key=value …` "
+            "(`lathe operations` lists them)."
+        )
+        return USAGE
+    from app.cli_workspace import root_of
+
+    if workspace and "/" not in workspace and not Path(workspace).exists():
+        near = difflib.get_close_matches(workspace, COMMANDS, n=1, cutoff=0.7)
+        if near:
+            raise BadInput(
+                f"There is no command or workspace {workspace}. Did you mean `lathe {near[0]}`? "
+                f"(`lathe ./{workspace}` makes a workspace of that name.)"
+            )
+    from app.workbench import run
+
+    return run(root_of(workspace, create=True))
