@@ -38,8 +38,10 @@ def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         return {name: handle.get_tensor(name) for name in handle.keys()}, meta  # noqa: SIM118
 
 
-def pack_optimizer(optimizer: torch.optim.Optimizer, names: Mapping[int, str], prefix: str) -> dict[str, torch.Tensor]:
-    """An optimizer's tensors under ``prefix/parameter/slot``; ``names`` maps ``id(parameter)`` to its name."""
+def pack_optimizer(
+    optimizer: torch.optim.Optimizer, names: Mapping[int, str], prefix: str
+) -> dict[str, torch.Tensor]:
+    """An optimizer's tensors as ``prefix/parameter/slot``; ``names`` maps ``id(parameter)`` to its name."""
     import torch
 
     packed: dict[str, torch.Tensor] = {}
@@ -51,7 +53,10 @@ def pack_optimizer(optimizer: torch.optim.Optimizer, names: Mapping[int, str], p
 
 
 def unpack_optimizer(
-    optimizer: torch.optim.Optimizer, parameters: Mapping[str, torch.nn.Parameter], prefix: str, tensors: Mapping[str, torch.Tensor]
+    optimizer: torch.optim.Optimizer,
+    parameters: Mapping[str, torch.nn.Parameter],
+    prefix: str,
+    tensors: Mapping[str, torch.Tensor],
 ) -> None:
     """Put back what ``pack_optimizer`` took."""
     for key, tensor in tensors.items():

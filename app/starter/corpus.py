@@ -32,7 +32,9 @@ class Example:
     tags: tuple[str, ...]
 
 
-def draw_plan_and_shots(family: Family, world: World, words: Words, shot_share: float) -> tuple[Plan, list[tuple[Item, str]]]:
+def draw_plan_and_shots(
+    family: Family, world: World, words: Words, shot_share: float
+) -> tuple[Plan, list[tuple[Item, str]]]:
     """A prompt and, with probability ``shot_share``, one to four examples of it with their answers."""
     rng = world.rng
     plan = family.plan(world, words)
@@ -64,7 +66,7 @@ def stream_examples(seed: int) -> Iterator[Example]:
 
 @dataclass(frozen=True)
 class Batch:
-    """Packed rows. ``weights`` is the loss weight of predicting each id: 1 on answers, less on prompts, 0 on padding."""
+    """Packed rows. ``weights``: each id's share in the loss, 1 in answers, less in prompts, 0 in padding."""
 
     ids: list[list[int]]
     weights: list[list[float]]
@@ -77,7 +79,7 @@ Piece = tuple[list[int], list[float]]
 class PackedCorpus:
     """Batches of packed rows, addressed by number so that a killed run continues with the next one.
 
-    Every block of ``BLOCK`` batches has its own seed derived from ``seed``, so that seeking costs at most one block.
+    Every block of ``BLOCK`` batches has its own seed derived from ``seed``: seeking costs at most one block.
     """
 
     BLOCK = 64
@@ -91,7 +93,9 @@ class PackedCorpus:
     def encode(self, example: Example) -> Piece:
         prompt, answer = self.tokenizer.encode_example(example.messages, example.answer)
         separator = [self.tokenizer.end_of_text]
-        return prompt + answer + separator, [PROMPT_WEIGHT] * len(prompt) + [1.0] * len(answer) + [PROMPT_WEIGHT]
+        return prompt + answer + separator, [PROMPT_WEIGHT] * len(prompt) + [1.0] * len(answer) + [
+            PROMPT_WEIGHT
+        ]
 
     def batches(self, start: int) -> Iterator[tuple[int, Batch]]:
         """``(number, batch)`` from batch ``start`` on, without end."""
@@ -110,8 +114,13 @@ class PackedCorpus:
         for offset in range(self.BLOCK):
             is_long = offset % LONG_EVERY == LONG_EVERY - 1
             length = self.length * 2 if is_long else self.length
-            rows = [self._row(source, short, long, length) for _ in range(self.rows // 2 if is_long else self.rows)]
-            yield Batch([ids for ids, _ in rows], [w for _, w in rows], sum(n > 0 for _, w in rows for n in w))
+            rows = [
+                self._row(source, short, long, length)
+                for _ in range(self.rows // 2 if is_long else self.rows)
+            ]
+            yield Batch(
+                [ids for ids, _ in rows], [w for _, w in rows], sum(n > 0 for _, w in rows for n in w)
+            )
 
     def _row(self, source: Iterator[Example], short: list[Piece], long: list[Piece], length: int) -> Piece:
         ids: list[int] = []

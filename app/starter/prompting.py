@@ -64,5 +64,8 @@ def lay_out(plan: Plan, item: Item, shots: Sequence[tuple[Item, str]], layout: L
         head = f"{plan.instruction}\n\n" if place == "first" else ""
         return [*messages, {"role": "user", "content": head + body}]
     for number, (one, answer) in enumerate(shots):
-        messages += [{"role": "user", "content": ask(one, number == 0)}, {"role": "assistant", "content": answer}]
+        messages += [
+            {"role": "user", "content": ask(one, number == 0)},
+            {"role": "assistant", "content": answer},
+        ]
     return [*messages, {"role": "user", "content": ask(item, not shots)}]

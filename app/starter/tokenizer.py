@@ -66,8 +66,14 @@ class StarterTokenizer:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        self.end_of_text = int(tokenizer.token_to_id(END_OF_TEXT))
-        self.turn_end = int(tokenizer.token_to_id(TURN_END))
+        self.end_of_text = self._id(END_OF_TEXT)
+        self.turn_end = self._id(TURN_END)
+
+    def _id(self, token: str) -> int:
+        found = self.tokenizer.token_to_id(token)
+        if found is None:
+            raise ValueError(f"The tokenizer has no {token}: it is not the starter's.")
+        return int(found)
 
     @classmethod
     def load(cls, path: Path) -> StarterTokenizer:

@@ -124,6 +124,7 @@ class Run:
         self.adam = torch.optim.AdamW(others, lr=recipe.rate, betas=(0.9, 0.95), weight_decay=0.0)
         self.step = self.tokens = 0
         self.seconds = 0.0
+        self.answer_loss: float | None = None
         if (folder / CHECKPOINT).exists():
             self._restore()
 
@@ -137,14 +138,21 @@ class Run:
         unpack_optimizer(self.muon, self.parameters, "muon", tensors)
         unpack_optimizer(self.adam, self.parameters, "adam", tensors)
         self.step, self.tokens, self.seconds = meta["step"], meta["tokens"], meta["seconds"]
+        self.answer_loss = meta.get("answer_loss")
 
     def save(self) -> None:
         """Write the state; a kill during it leaves the state before."""
         names = {id(parameter): name for name, parameter in self.parameters.items()}
         tensors: dict[str, torch.Tensor] = {f"model/{name}": p for name, p in self.parameters.items()}
         tensors |= pack_optimizer(self.muon, names, "muon") | pack_optimizer(self.adam, names, "adam")
-        meta = {"step": self.step, "tokens": self.tokens, "seconds": self.seconds}
-        save_state(self.folder / CHECKPOINT, tensors, meta | {"recipe": asdict(self.recipe), "shape": asdict(self.shape)})
+        meta: dict[str, Any] = {
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "answer_loss": self.answer_loss,
+        }
+        meta |= {"recipe": asdict(self.recipe), "shape": asdict(self.shape)}
+        save_state(self.folder / CHECKPOINT, tensors, meta)
 
     def _loss_function(self) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
         import torch
@@ -155,7 +163,9 @@ class Run:
         def loss(ids: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = model(input_ids=ids[:, :-1], use_cache=False).logits
-            each = functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+            each = functional.cross_entropy(
+                logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
+            )
             flat = weights[:, 1:].flatten()
             return (each * flat).sum() / flat.sum(), each.detach()
 
@@ -172,7 +182,7 @@ class Run:
         save_seconds: float = 180.0,
         max_steps: int | None = None,
     ) -> bool:
-        """Train until ``tokens`` are seen; returns whether the run is complete. The state is saved on the way out."""
+        """Train until ``tokens`` are seen and save the state; returns whether the run is complete."""
         import torch
 
         loss_of = self._loss_function()
@@ -181,14 +191,18 @@ class Run:
         began = mark = saved = time.monotonic()
         spent = self.seconds
         for number, batch in corpus.batches(self.step):
-            if self.tokens >= self.recipe.tokens or should_stop() or (max_steps is not None and number >= max_steps):
+            if (
+                self.tokens >= self.recipe.tokens
+                or should_stop()
+                or (max_steps is not None and number >= max_steps)
+            ):
                 break
             ids, weights = torch.tensor(batch.ids), torch.tensor(batch.weights)
             share = rate_share(self.tokens, self.step, self.recipe)
             for group in [*self.muon.param_groups, *self.adam.param_groups]:
                 group["lr"] = self.recipe.rate * share
             loss, each = loss_of(ids, weights)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             for optimizer in (self.muon, self.adam):
                 optimizer.step()
@@ -198,7 +212,9 @@ class Run:
             now = time.monotonic()
             self.seconds = spent + now - began
             if self.step % report_every == 0:
-                report(self._progress(totals, now - mark, share))
+                progress = self._progress(totals, now - mark, share)
+                self.answer_loss = progress.answer_loss
+                report(progress)
                 totals, mark = dict.fromkeys(totals, 0.0), now
             if now - saved > save_seconds:
                 self.save()
@@ -226,30 +242,3 @@ class Run:
             tokens_per_second=totals["tokens"] / max(seconds, 1e-9),
             seconds=self.seconds,
         )
-
-
-def main() -> None:
-    """Train in a folder given on the command line; for long runs outside the workbench."""
-    import argparse
-
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--tokens", type=int, default=Recipe.tokens)
-    parser.add_argument("--max-steps", type=int)
-    arguments = parser.parse_args()
-    run = Run(arguments.folder, Recipe(tokens=arguments.tokens), Shape())
-
-    def report(progress: Progress) -> None:
-        print(
-            f"step {progress.step} tokens {progress.tokens / 1e6:.2f}M answer {progress.answer_loss:.4f} "
-            f"prompt {progress.prompt_loss:.3f} rate {progress.rate:.2e} {progress.tokens_per_second:.0f} tok/s "
-            f"{progress.seconds:.0f} s",
-            flush=True,
-        )
-
-    complete = run.train(report, max_steps=arguments.max_steps)
-    print("complete" if complete else "stopped", flush=True)
-
-
-if __name__ == "__main__":
-    main()

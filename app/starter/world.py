@@ -15,29 +15,34 @@ from dataclasses import dataclass
 
 UNSEEN_SHARE = 5  # one value in five is held out
 
-ONSETS = "b c d f g h j k l m n p r s t v w z b d f g k l m n p r s t v br ch dr fl gr kl pr sh st th tr".split()
-VOWELS = "a a a e e e i i i o o o u u ai ea ee io ou".split()
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+ONSETS = _words(
+    "b c d f g h j k l m n p r s t v w z b d f g k l m n p r s t v br ch dr fl gr kl pr sh st th tr"
+)
+VOWELS = _words("a a a e e e i i i o o o u u ai ea ee io ou")
 CODAS = ["", "", "", "n", "r", "l", "s", "m", "t", "k", "nd", "rt", "x", "ck", "sh", "ng", "lt", "st"]
 
-COMMON_NAMES = (
+COMMON_NAMES = _words(
     "Anna Ben Carla David Elena Frank Grace Henry Ines Jack Karen Leo Maria Nina Oscar Paul Rosa Sam Tina "
     "Victor Wendy Yusuf Zoe Alice Bruno Clara Diego Emma Felix Hannah Ivan Julia Kevin Laura Marco Nora "
     "Olga Peter Ruth Simon Tom Uma Vera Walter Amir Bella Chen Dora Erik Fatima George Helen Isaac Jane"
-).split()
-ADJECTIVES = (
+)
+ADJECTIVES = _words(
     "blue red green black white small large wooden steel cotton folding travel garden kitchen desk leather "
     "glass round soft heavy light silver wireless solar electric mini classic winter summer paper"
-).split()
-THINGS = (
+)
+THINGS = _words(
     "lamp kettle chair table mug bottle backpack jacket blanket clock radio speaker keyboard mouse charger "
     "cable phone tablet camera printer heater fan toaster pan knife bowl plate towel pillow mirror shelf "
     "basket umbrella wallet watch scarf glove boot shoe shirt drill hammer torch tent bike helmet scooter "
     "notebook pen puzzle scale mixer grill hose rug curtain headset"
-).split()
-CITY_ENDS = ["ton", "burg", "ville", "field", "ford", "ham", "berg", "port", "mouth", "stad", "dale", "wick"]
-MONTHS = (
-    "January February March April May June July August September October November December".split()
 )
+CITY_ENDS = ["ton", "burg", "ville", "field", "ford", "ham", "berg", "port", "mouth", "stad", "dale", "wick"]
+MONTHS = _words("January February March April May June July August September October November December")
 NUMBER_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
@@ -103,7 +108,9 @@ class World:
     def name(self) -> str:
         """A first name, half of the time with a last name."""
         first = self.first_name()
-        return f"{first} {self._draw(lambda: self.syllables(1, 3).capitalize())}" if self.chance(0.5) else first
+        return (
+            f"{first} {self._draw(lambda: self.syllables(1, 3).capitalize())}" if self.chance(0.5) else first
+        )
 
     def brand(self) -> str:
         return self._draw(lambda: self.syllables(1, 3).capitalize())
@@ -176,8 +183,10 @@ class World:
 
     def email(self) -> str:
         return self._draw(
-            lambda: f"{self.syllables(1, 2)}{self.rng.choice(['', '.', '_'])}{self.syllables(1, 2)}@"
-            f"{self.syllables(1, 2)}.{self.rng.choice(['com', 'net', 'org', 'shop', 'example'])}"
+            lambda: (
+                f"{self.syllables(1, 2)}{self.rng.choice(['', '.', '_'])}{self.syllables(1, 2)}@"
+                f"{self.syllables(1, 2)}.{self.rng.choice(['com', 'net', 'org', 'shop', 'example'])}"
+            )
         )
 
     def phone(self) -> str:
@@ -191,7 +200,7 @@ class World:
 def add_typos(text: str, rng: random.Random, count: int) -> str:
     """``text`` with ``count`` letters swapped or dropped inside plain lower-case words.
 
-    Capitalised words and anything with a digit are left alone: they are the values that answers copy.
+    Capitalised words and anything with a digit are left alone. For texts whose answer copies nothing.
     """
     words = text.split(" ")
     places = [i for i, word in enumerate(words) if len(word) > 3 and word.isalpha() and word.islower()]

@@ -19,8 +19,19 @@ from app.starter.families.urgency import Urgency
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Sentiment(), Route(), Urgency(), Spam(), Extract(), Lookup(), Question(), Listing(), IsoDate(), Reply(), Summary(),
-        Repeat(), After(),
+        Sentiment(),
+        Route(),
+        Urgency(),
+        Spam(),
+        Extract(),
+        Lookup(),
+        Question(),
+        Listing(),
+        IsoDate(),
+        Reply(),
+        Summary(),
+        Repeat(),
+        After(),
     )
 }
 

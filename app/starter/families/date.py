@@ -7,10 +7,22 @@ from app.starter.wordings import Words
 from app.starter.world import MONTHS, World
 
 FRAMES = (
-    "The parcel left on {d}.", "I ordered the {p} on {d}.", "Order {o} was paid on {d}.", "Please deliver on {d}.",
-    "Our meeting is on {d}, {f}.", "The invoice over {a} is dated {d}.", "{d}: the {p} was sent to {c}.", "It broke on {d}.",
-    "The warranty ends on {d}.", "{f} moves to {c} on {d}.", "My account was opened on {d}.", "The sale starts on {d}.",
-    "Due date: {d}", "{d}", "We closed the shop in {c} on {d}.", "The return of the {p} was booked on {d} by {f}.",
+    "The parcel left on {d}.",
+    "I ordered the {p} on {d}.",
+    "Order {o} was paid on {d}.",
+    "Please deliver on {d}.",
+    "Our meeting is on {d}, {f}.",
+    "The invoice over {a} is dated {d}.",
+    "{d}: the {p} was sent to {c}.",
+    "It broke on {d}.",
+    "The warranty ends on {d}.",
+    "{f} moves to {c} on {d}.",
+    "My account was opened on {d}.",
+    "The sale starts on {d}.",
+    "Due date: {d}",
+    "{d}",
+    "We closed the shop in {c} on {d}.",
+    "The return of the {p} was booked on {d} by {f}.",
 )
 
 
@@ -21,9 +33,15 @@ def spell_date(world: World) -> tuple[str, str]:
     ending = "th" if 10 <= day.day <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
     spelled = world.rng.choice(
         [
-            f"{day.day} {month} {day.year}", f"{month} {day.day}, {day.year}", f"{day.day}{ending} of {month} {day.year}",
-            f"{day.day:02d}.{day.month:02d}.{day.year}", f"{day.day}.{day.month}.{day.year}", f"{month} {day.day}{ending}, {day.year}",
-            f"{day.year}/{day.month:02d}/{day.day:02d}", f"{day.day} {month[:3]} {day.year}", f"{month[:3]} {day.day}, {day.year}",
+            f"{day.day} {month} {day.year}",
+            f"{month} {day.day}, {day.year}",
+            f"{day.day}{ending} of {month} {day.year}",
+            f"{day.day:02d}.{day.month:02d}.{day.year}",
+            f"{day.day}.{day.month}.{day.year}",
+            f"{month} {day.day}{ending}, {day.year}",
+            f"{day.year}/{day.month:02d}/{day.day:02d}",
+            f"{day.day} {month[:3]} {day.year}",
+            f"{month[:3]} {day.day}, {day.year}",
         ]
     )
     return spelled, day.isoformat()
@@ -41,7 +59,14 @@ class IsoDate:
 
     def item(self, world: World, plan: Plan) -> Item:
         spelled, iso = spell_date(world)
-        slots = dict(d=spelled, p=world.product(), o=world.order(), a=world.amount(), c=world.city(), f=world.first_name())
+        slots = {
+            "d": spelled,
+            "p": world.product(),
+            "o": world.order(),
+            "a": world.amount(),
+            "c": world.city(),
+            "f": world.first_name(),
+        }
         return Item(world.rng.choice(FRAMES).format(**slots), {"iso": iso})
 
     def answer(self, plan: Plan, item: Item, shots: bool) -> str:

@@ -9,7 +9,16 @@ from app.starter.world import World
 
 def random_line(world: World) -> list[str]:
     """Two to ten random words, names, numbers and codes, all different."""
-    makers = [World.word, World.word, World.brand, World.order, World.first_name, World.number, World.amount, World.email]
+    makers = [
+        World.word,
+        World.word,
+        World.brand,
+        World.order,
+        World.first_name,
+        World.number,
+        World.amount,
+        World.email,
+    ]
     things = [world.rng.choice(makers)(world) for _ in range(world.rng.randint(2, 10))]
     return list(dict.fromkeys(word for thing in things for word in thing.split()))
 
@@ -40,7 +49,9 @@ class After:
         word = world.word()
         ask = words.ask("after").format(it=words.part("it_line"), word=word)
         tail = words.part("value_only") if world.rng.random() < 0.4 else ""
-        return Plan(instruct(words, ask, tail), world.rng.choice(["text", "line"]), "word", data={"word": word})
+        return Plan(
+            instruct(words, ask, tail), world.rng.choice(["text", "line"]), "word", data={"word": word}
+        )
 
     def item(self, world: World, plan: Plan) -> Item:
         word = str(plan.data["word"])

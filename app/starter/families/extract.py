@@ -33,7 +33,14 @@ FRAMES: tuple[Callable[[Parts], list[str]], ...] = (
     lambda v: [f"Hi, can I get {v['pieces']}?", f"I live in {v['city']}.", f"Best, {v['customer']}"],
     lambda v: [f"We sold {v['pieces']} to {v['customer']} in {v['city']}."],
 )
-PIECES = ("{q} x {p}", "{q} pieces of the {p}", "{q} of the {p}", "the {p} ({q} pieces)", "{q} {p}", "the {p}, {q} times")
+PIECES = (
+    "{q} x {p}",
+    "{q} pieces of the {p}",
+    "{q} of the {p}",
+    "the {p} ({q} pieces)",
+    "{q} {p}",
+    "the {p}, {q} times",
+)
 EXTRAS = {
     "order": ("The order number is {}.", "Order number: {}.", "My order has the number {}."),
     "price": ("The price is {}.", "It costs {}.", "I paid {}."),
@@ -73,8 +80,13 @@ class Extract:
         spelled = quantity < len(NUMBER_WORDS) and rng.random() < 0.5
         written = NUMBER_WORDS[quantity] if spelled else str(quantity)
         values: dict[str, str] = {
-            "customer": world.name(), "product": world.product(), "city": world.city(), "order": world.order(),
-            "price": world.amount(), "date": world.date().short, "email": world.email(),
+            "customer": world.name(),
+            "product": world.product(),
+            "city": world.city(),
+            "order": world.order(),
+            "price": world.amount(),
+            "date": world.date().short,
+            "email": world.email(),
         }
         pieces = rng.choice(PIECES).format(q=written, p=values["product"])
         sentences = rng.choice(FRAMES)({**values, "pieces": pieces})
@@ -89,7 +101,11 @@ class Extract:
         tags = ["quantity-in-words" if spelled else "quantity-in-digits"]
         if "order" in present:
             tags.append("order-number")
-        facts = {"values": {k: values[k] for k in values if k in present}, "quantity": quantity, "written": written}
+        facts = {
+            "values": {k: values[k] for k in values if k in present},
+            "quantity": quantity,
+            "written": written,
+        }
         return Item(" ".join(sentences), facts, tuple(tags))
 
     def answer(self, plan: Plan, item: Item, shots: bool) -> str:

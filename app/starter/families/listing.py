@@ -9,9 +9,18 @@ from app.starter.wordings import Words
 from app.starter.world import NUMBER_WORDS, World
 
 FRAMES = (
-    "I would like to order {list}.", "Please send me {list}.", "My parcel had {list} in it.", "I bought {list} from you.",
-    "Do you still have {list}?", "We need {list} for {c}.", "Hello, this is {f}. I want {list}.", "{f} from {c} asks for {list}.",
-    "Could you pack {list} for me?", "The order of {f} holds {list}.", "On {d} I ordered {list}.", "I am looking for {list}.",
+    "I would like to order {list}.",
+    "Please send me {list}.",
+    "My parcel had {list} in it.",
+    "I bought {list} from you.",
+    "Do you still have {list}?",
+    "We need {list} for {c}.",
+    "Hello, this is {f}. I want {list}.",
+    "{f} from {c} asks for {list}.",
+    "Could you pack {list} for me?",
+    "The order of {f} holds {list}.",
+    "On {d} I ordered {list}.",
+    "I am looking for {list}.",
 )
 TAILS = ("Thank you.", "Please ship to {c}.", "Order {o}.", "I paid {a}.", "Best, {f}", "", "", "")
 
@@ -37,11 +46,27 @@ class Listing:
         for product in products:
             quantity = rng.randint(2, 9)
             article = rng.choice(
-                ["the", "the", "the", "my", "one", f"{quantity} x", f"{NUMBER_WORDS[quantity]} pieces of the", f"{quantity} of the"]
+                [
+                    "the",
+                    "the",
+                    "the",
+                    "my",
+                    "one",
+                    f"{quantity} x",
+                    f"{NUMBER_WORDS[quantity]} pieces of the",
+                    f"{quantity} of the",
+                ]
             )
             named.append(f"{article} {product}")
         joined = ", ".join(named[:-1]) + " and " + named[-1] if len(named) > 1 else named[0]
-        slots = dict(list=joined, c=world.city(), f=world.first_name(), d=world.date().short, o=world.order(), a=world.amount())
+        slots = {
+            "list": joined,
+            "c": world.city(),
+            "f": world.first_name(),
+            "d": world.date().short,
+            "o": world.order(),
+            "a": world.amount(),
+        }
         text = f"{rng.choice(FRAMES)} {rng.choice(TAILS)}".format(**slots).strip()
         return Item(text, {"products": products}, (f"{len(products)}-products",))
 

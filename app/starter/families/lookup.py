@@ -22,7 +22,9 @@ FIELDS: dict[str, Callable[[World], str]] = {
     "phone": World.phone,
     "carrier": World.brand,
     "agent": World.first_name,
-    "status": lambda world: world.rng.choice(["open", "sent", "paid", "returned", "lost", "waiting", "closed"]),
+    "status": lambda world: world.rng.choice(
+        ["open", "sent", "paid", "returned", "lost", "waiting", "closed"]
+    ),
     "payment": lambda world: world.rng.choice(["card", "bank transfer", "cash", "invoice", "voucher"]),
     "invoice": World.order,
     "street": lambda world: f"{world.syllables(2, 3).capitalize()} Street {world.number(1, 3)}",
@@ -81,7 +83,9 @@ class Lookup:
             names = [name for name in names if name != field]
         names.insert(rng.randint(0, len(names)), field)
         fields = {
-            name: FIELDS[name](world) if name in FIELDS else rng.choice([World.word, World.order, World.name])(world)
+            name: FIELDS[name](world)
+            if name in FIELDS
+            else rng.choice([World.word, World.order, World.name])(world)
             for name in names
         }
         return Item(write_record(fields, world), {"value": fields[field]})
@@ -95,7 +99,9 @@ class Lookup:
             if other not in people:
                 people.append(other)
         rng.shuffle(people)
-        columns = [name for name in ("city", "product", "order number", "price", "phone", "status") if name != field]
+        columns = [
+            name for name in ("city", "product", "order number", "price", "phone", "status") if name != field
+        ]
         rng.shuffle(columns)
         columns = [*columns[: rng.randint(0, 2)], field]
         rng.shuffle(columns)
@@ -109,7 +115,8 @@ class Lookup:
             text = "\n".join(", ".join(row) for row in [header, *table])
         else:
             text = "\n".join(
-                f"{row[0]}: " + ", ".join(f"{column} {cell}" for column, cell in zip(columns, row[1:], strict=True))
+                f"{row[0]}: "
+                + ", ".join(f"{column} {cell}" for column, cell in zip(columns, row[1:], strict=True))
                 for row in table
             )
         return Item(text, {"value": value}, ("table",))

@@ -13,7 +13,14 @@ FALLBACKS = ("not stated", "unknown", "not given", "no answer", "not in the text
 UNSTATED_SENTENCE = "The text does not say."
 TEAMS = ("billing", "delivery", "returns", "technical", "account")
 MATERIALS = ("wood", "steel", "cotton", "glass", "plastic", "leather", "paper", "wool", "stone", "rubber")
-REASONS = ("it was too small", "it was broken", "the colour was wrong", "it was too loud", "it came too late", "it had a scratch")
+REASONS = (
+    "it was too small",
+    "it was broken",
+    "the colour was wrong",
+    "it was too loud",
+    "it came too late",
+    "it had a scratch",
+)
 PAYMENTS = ("card", "bank transfer", "cash", "voucher", "invoice")
 
 
@@ -31,31 +38,67 @@ def _days(world: World) -> str:
 
 def _lives(w: World, n: str, p: str, c: str) -> Fact:
     s = w.rng.choice([f"{n} lives in {c}.", f"{n} comes from {c}.", f"The home of {n} is in {c}."])
-    return Fact(s, ((f"Where does {n} live?", c), (f"In which city does {n} live?", c), (f"Who lives in {c}?", n)))
+    return Fact(
+        s, ((f"Where does {n} live?", c), (f"In which city does {n} live?", c), (f"Who lives in {c}?", n))
+    )
 
 
 def _ordered(w: World, n: str, p: str, c: str) -> Fact:
     d = w.date().short
-    s = w.rng.choice([f"{n} ordered the {p} on {d}.", f"On {d}, {n} ordered the {p}.", f"{n} bought the {p} on {d}."])
-    return Fact(s, ((f"What did {n} order?", f"the {p}"), (f"When did {n} order the {p}?", d), (f"Who ordered the {p}?", n), (f"On which day did {n} place the order?", d)))
+    s = w.rng.choice(
+        [f"{n} ordered the {p} on {d}.", f"On {d}, {n} ordered the {p}.", f"{n} bought the {p} on {d}."]
+    )
+    return Fact(
+        s,
+        (
+            (f"What did {n} order?", f"the {p}"),
+            (f"When did {n} order the {p}?", d),
+            (f"Who ordered the {p}?", n),
+            (f"On which day did {n} place the order?", d),
+        ),
+    )
 
 
 def _number(w: World, n: str, p: str, c: str) -> Fact:
     o = w.order()
-    s = w.rng.choice([f"The order number of {n} is {o}.", f"{n} has the order number {o}.", f"Order {o} belongs to {n}."])
-    return Fact(s, ((f"What is the order number of {n}?", o), (f"Which order number does {n} have?", o), (f"Whose order is {o}?", n)))
+    s = w.rng.choice(
+        [f"The order number of {n} is {o}.", f"{n} has the order number {o}.", f"Order {o} belongs to {n}."]
+    )
+    return Fact(
+        s,
+        (
+            (f"What is the order number of {n}?", o),
+            (f"Which order number does {n} have?", o),
+            (f"Whose order is {o}?", n),
+        ),
+    )
 
 
 def _paid(w: World, n: str, p: str, c: str) -> Fact:
     a, how = w.amount(), w.rng.choice(PAYMENTS)
     s = w.rng.choice([f"{n} paid {a} by {how}.", f"By {how}, {n} paid {a}."])
-    return Fact(s, ((f"How much did {n} pay?", a), (f"How did {n} pay?", how), (f"What did {n} pay?", a), (f"Who paid {a}?", n)))
+    return Fact(
+        s,
+        (
+            (f"How much did {n} pay?", a),
+            (f"How did {n} pay?", how),
+            (f"What did {n} pay?", a),
+            (f"Who paid {a}?", n),
+        ),
+    )
 
 
 def _price(w: World, n: str, p: str, c: str) -> Fact:
     a = w.amount()
     s = w.rng.choice([f"The {p} costs {a}.", f"The price of the {p} is {a}.", f"You pay {a} for the {p}."])
-    return Fact(s, ((f"How much does the {p} cost?", a), (f"What is the price of the {p}?", a), (f"What costs {a}?", f"the {p}")))
+    return Fact(
+        s,
+        (
+            (f"How much does the {p} cost?", a),
+            (f"What is the price of the {p}?", a),
+            (f"What costs {a}?", f"the {p}"),
+        ),
+    )
 
 
 def _material(w: World, n: str, p: str, c: str) -> Fact:
@@ -73,24 +116,40 @@ def _warranty(w: World, n: str, p: str, c: str) -> Fact:
 def _maker(w: World, n: str, p: str, c: str) -> Fact:
     b = w.brand()
     s = w.rng.choice([f"The {p} is made by {b}.", f"{b} makes the {p}.", f"The maker of the {p} is {b}."])
-    return Fact(s, ((f"Who makes the {p}?", b), (f"Which company makes the {p}?", b), (f"What does {b} make?", f"the {p}")))
+    return Fact(
+        s,
+        (
+            (f"Who makes the {p}?", b),
+            (f"Which company makes the {p}?", b),
+            (f"What does {b} make?", f"the {p}"),
+        ),
+    )
 
 
 def _stock(w: World, n: str, p: str, c: str) -> Fact:
     k = w.number(1, 3)
-    s = w.rng.choice([f"There are {k} pieces of the {p} in stock.", f"We have {k} pieces of the {p} in stock."])
-    return Fact(s, ((f"How many pieces of the {p} are in stock?", k), (f"How many of the {p} do we have?", k)))
+    s = w.rng.choice(
+        [f"There are {k} pieces of the {p} in stock.", f"We have {k} pieces of the {p} in stock."]
+    )
+    return Fact(
+        s, ((f"How many pieces of the {p} are in stock?", k), (f"How many of the {p} do we have?", k))
+    )
 
 
 def _shipping(w: World, n: str, p: str, c: str) -> Fact:
     t = _days(w)
     s = w.rng.choice([f"Delivery to {c} takes {t}.", f"A parcel to {c} takes {t}."])
-    return Fact(s, ((f"How long does delivery to {c} take?", t), (f"How many days does a parcel to {c} take?", t)))
+    return Fact(
+        s, ((f"How long does delivery to {c} take?", t), (f"How many days does a parcel to {c} take?", t))
+    )
 
 
 def _shipping_cost(w: World, n: str, p: str, c: str) -> Fact:
     a = w.amount()
-    return Fact(f"Shipping to {c} costs {a}.", ((f"How much is shipping to {c}?", a), (f"What does shipping to {c} cost?", a)))
+    return Fact(
+        f"Shipping to {c} costs {a}.",
+        ((f"How much is shipping to {c}?", a), (f"What does shipping to {c} cost?", a)),
+    )
 
 
 def _carrier(w: World, n: str, p: str, c: str) -> Fact:
@@ -101,12 +160,22 @@ def _carrier(w: World, n: str, p: str, c: str) -> Fact:
 
 def _team(w: World, n: str, p: str, c: str) -> Fact:
     t = w.rng.choice(TEAMS)
-    return Fact(f"{n} works in the {t} team.", ((f"In which team does {n} work?", t), (f"Which team does {n} work in?", t)))
+    return Fact(
+        f"{n} works in the {t} team.",
+        ((f"In which team does {n} work?", t), (f"Which team does {n} work in?", t)),
+    )
 
 
 def _returned(w: World, n: str, p: str, c: str) -> Fact:
     r = w.rng.choice(REASONS)
-    return Fact(f"{n} returned the {p} because {r}.", ((f"Why did {n} return the {p}?", r), (f"What did {n} return?", f"the {p}"), (f"Who returned the {p}?", n)))
+    return Fact(
+        f"{n} returned the {p} because {r}.",
+        (
+            (f"Why did {n} return the {p}?", r),
+            (f"What did {n} return?", f"the {p}"),
+            (f"Who returned the {p}?", n),
+        ),
+    )
 
 
 def _policy(w: World, n: str, p: str, c: str) -> Fact:
@@ -117,7 +186,9 @@ def _policy(w: World, n: str, p: str, c: str) -> Fact:
 
 def _contact(w: World, n: str, p: str, c: str) -> Fact:
     e = w.email()
-    return Fact(f"Questions go to {e}.", (("Where do questions go?", e), ("Which email address takes questions?", e)))
+    return Fact(
+        f"Questions go to {e}.", (("Where do questions go?", e), ("Which email address takes questions?", e))
+    )
 
 
 def _phone(w: World, n: str, p: str, c: str) -> Fact:
@@ -128,22 +199,65 @@ def _phone(w: World, n: str, p: str, c: str) -> Fact:
 
 def _sent(w: World, n: str, p: str, c: str) -> Fact:
     o, d = w.order(), w.date().short
-    return Fact(f"Order {o} was sent on {d}.", ((f"When was order {o} sent?", d), (f"Which order was sent on {d}?", o)))
+    return Fact(
+        f"Order {o} was sent on {d}.",
+        ((f"When was order {o} sent?", d), (f"Which order was sent on {d}?", o)),
+    )
 
 
 def _hours(w: World, n: str, p: str, c: str) -> Fact:
     a, b = w.rng.randint(6, 11), w.rng.randint(15, 22)
-    return Fact(f"The shop in {c} is open from {a} to {b}.", ((f"When does the shop in {c} open?", str(a)), (f"When does the shop in {c} close?", str(b))))
+    return Fact(
+        f"The shop in {c} is open from {a} to {b}.",
+        ((f"When does the shop in {c} open?", str(a)), (f"When does the shop in {c} close?", str(b))),
+    )
 
 
 Maker = Callable[[World, str, str, str], Fact]
 KINDS: tuple[Maker, ...] = (
-    _lives, _ordered, _number, _paid, _price, _material, _warranty, _maker, _stock, _shipping, _shipping_cost,
-    _carrier, _team, _returned, _policy, _contact, _phone, _sent, _hours,
+    _lives,
+    _ordered,
+    _number,
+    _paid,
+    _price,
+    _material,
+    _warranty,
+    _maker,
+    _stock,
+    _shipping,
+    _shipping_cost,
+    _carrier,
+    _team,
+    _returned,
+    _policy,
+    _contact,
+    _phone,
+    _sent,
+    _hours,
 )
 # Facts whose question no other kind of fact can half answer, so that "not stated" is beyond doubt.
-SAFE_TO_MISS: tuple[Maker, ...] = (_lives, _number, _material, _warranty, _maker, _stock, _shipping, _carrier, _team, _phone)
-FILLERS = ("The shop is small.", "The weather was bad that week.", "Everybody was friendly.", "This is an old note.", "", "", "", "")
+SAFE_TO_MISS: tuple[Maker, ...] = (
+    _lives,
+    _number,
+    _material,
+    _warranty,
+    _maker,
+    _stock,
+    _shipping,
+    _carrier,
+    _team,
+    _phone,
+)
+FILLERS = (
+    "The shop is small.",
+    "The weather was bad that week.",
+    "Everybody was friendly.",
+    "This is an old note.",
+    "",
+    "",
+    "",
+    "",
+)
 
 
 class Question:
@@ -173,7 +287,10 @@ class Question:
         count = rng.randint(2, 6)
         kinds = rng.sample(KINDS, count)
         if kinds[0] not in (_policy, _contact) and rng.random() < 0.55:
-            kinds[0:2] = [kinds[0], kinds[0]]  # the same fact about somebody else: the question must tell them apart
+            kinds[0:2] = [
+                kinds[0],
+                kinds[0],
+            ]  # the same fact about somebody else: the question must tell them apart
         used: dict[Maker, int] = {}
         facts: list[Fact] = []
         for kind in kinds:
@@ -188,7 +305,9 @@ class Question:
             missing = rng.choice(SAFE_TO_MISS)
             turn = used.get(missing, 0)
             if turn < 3:
-                question = rng.choice(missing(world, people[turn], products[turn], cities[turn]).questions[:1])[0]
+                question = rng.choice(
+                    missing(world, people[turn], products[turn], cities[turn]).questions[:1]
+                )[0]
                 stated = False
         rng.shuffle(facts)
         sentences = [fact.sentence for fact in facts]

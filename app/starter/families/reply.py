@@ -7,13 +7,30 @@ from app.starter.wordings import Words
 from app.starter.world import World
 
 PROBLEMS = (
-    "the parcel is late", "the {p} is broken", "the {p} is missing", "the invoice is wrong", "the {p} has the wrong colour",
-    "you were charged twice", "the {p} came without a cable", "the address was wrong", "you had to wait", "the {p} is too loud",
-    "nobody answered your mail", "the {p} does not fit",
+    "the parcel is late",
+    "the {p} is broken",
+    "the {p} is missing",
+    "the invoice is wrong",
+    "the {p} has the wrong colour",
+    "you were charged twice",
+    "the {p} came without a cable",
+    "the address was wrong",
+    "you had to wait",
+    "the {p} is too loud",
+    "nobody answered your mail",
+    "the {p} does not fit",
 )
 ACTIONS = (
-    "send a new {p} on {d}", "pay back {a}", "send a return label to {e}", "repair the {p}", "call you on {d}", "send the parcel to {c}",
-    "correct the invoice", "give you a voucher of {a}", "send a new cable", "look into it until {d}",
+    "send a new {p} on {d}",
+    "pay back {a}",
+    "send a return label to {e}",
+    "repair the {p}",
+    "call you on {d}",
+    "send the parcel to {c}",
+    "correct the invoice",
+    "give you a voucher of {a}",
+    "send a new cable",
+    "look into it until {d}",
 )
 
 
@@ -28,7 +45,13 @@ class Reply:
 
     def item(self, world: World, plan: Plan) -> Item:
         rng = world.rng
-        slots = dict(p=world.product(), d=world.date().short, a=world.amount(), e=world.email(), c=world.city())
+        slots = {
+            "p": world.product(),
+            "d": world.date().short,
+            "a": world.amount(),
+            "e": world.email(),
+            "c": world.city(),
+        }
         facts = {
             "name": world.first_name(),
             "problem": rng.choice(PROBLEMS).format(**slots),

@@ -14,34 +14,105 @@ ALIASES = {
     "mixed": ("neutral", "both", "undecided"),
 }
 GOOD = [
-    "I love the {p}.", "The {p} works very well.", "The {p} is exactly what I wanted.", "It is easy to use.",
-    "The quality is excellent.", "It looks great in my kitchen.", "I would buy the {p} again.", "It is worth every cent.",
-    "My whole family enjoys it.", "It arrived early and works fine.", "The colour is beautiful.", "It does its job well.",
-    "I am very happy with the {p}.", "It is light, strong and quiet.", "The best {p} I have had.", "Not bad at all, I like it a lot.",
-    "I had doubts, but the {p} won me over.", "It has never let me down.", "No problems so far, it runs like new.",
-    "The material feels good.", "I can recommend the {p} to everyone.", "Setting it up took two minutes.",
+    "I love the {p}.",
+    "The {p} works very well.",
+    "The {p} is exactly what I wanted.",
+    "It is easy to use.",
+    "The quality is excellent.",
+    "It looks great in my kitchen.",
+    "I would buy the {p} again.",
+    "It is worth every cent.",
+    "My whole family enjoys it.",
+    "It arrived early and works fine.",
+    "The colour is beautiful.",
+    "It does its job well.",
+    "I am very happy with the {p}.",
+    "It is light, strong and quiet.",
+    "The best {p} I have had.",
+    "Not bad at all, I like it a lot.",
+    "I had doubts, but the {p} won me over.",
+    "It has never let me down.",
+    "No problems so far, it runs like new.",
+    "The material feels good.",
+    "I can recommend the {p} to everyone.",
+    "Setting it up took two minutes.",
 ]
 BAD = [
-    "The {p} broke after two days.", "It does not work.", "The quality is poor.", "I regret that I bought the {p}.",
-    "It is far too loud.", "The {p} came with scratches.", "It fell apart in the first week.", "The colour faded at once.",
-    "I would not buy it again.", "It is a waste of money.", "I am disappointed with the {p}.", "The handle came off.",
-    "The {p} smells of glue.", "It is much smaller than in the picture.", "I wanted to like the {p}, but I cannot.",
-    "The instructions make no sense.", "It stopped working after an hour.", "I have sent the {p} back.",
-    "The battery is empty after ten minutes.", "It was not worth the money.", "The material feels cheap.", "It leaks.",
+    "The {p} broke after two days.",
+    "It does not work.",
+    "The quality is poor.",
+    "I regret that I bought the {p}.",
+    "It is far too loud.",
+    "The {p} came with scratches.",
+    "It fell apart in the first week.",
+    "The colour faded at once.",
+    "I would not buy it again.",
+    "It is a waste of money.",
+    "I am disappointed with the {p}.",
+    "The handle came off.",
+    "The {p} smells of glue.",
+    "It is much smaller than in the picture.",
+    "I wanted to like the {p}, but I cannot.",
+    "The instructions make no sense.",
+    "It stopped working after an hour.",
+    "I have sent the {p} back.",
+    "The battery is empty after ten minutes.",
+    "It was not worth the money.",
+    "The material feels cheap.",
+    "It leaks.",
 ]
 PRAISE = [
-    "Great,", "Oh, wonderful:", "Just what I needed:", "Bravo!", "Fantastic!", "Well done,", "What a dream:",
-    "Congratulations!", "How lovely:", "Perfect!", "Amazing work:", "Superb:", "Thanks a lot!",
+    "Great,",
+    "Oh, wonderful:",
+    "Just what I needed:",
+    "Bravo!",
+    "Fantastic!",
+    "Well done,",
+    "What a dream:",
+    "Congratulations!",
+    "How lovely:",
+    "Perfect!",
+    "Amazing work:",
+    "Superb:",
+    "Thanks a lot!",
 ]
 SARCASM = [
-    "it broke after two days.", "the {p} died before breakfast.", "the handle fell off on the first day.",
-    "now I have a {p} that does nothing.", "it leaks all over my table.", "I can throw the {p} away after a week.",
-    "my new {p} sounds like a truck.", "the lid does not even close.", "it burns everything I put in.",
-    "the {p} has more scratches than my old car.", "it stopped after an hour.", "half of the parts are missing.",
+    "it broke after two days.",
+    "the {p} died before breakfast.",
+    "the handle fell off on the first day.",
+    "now I have a {p} that does nothing.",
+    "it leaks all over my table.",
+    "I can throw the {p} away after a week.",
+    "my new {p} sounds like a truck.",
+    "the lid does not even close.",
+    "it burns everything I put in.",
+    "the {p} has more scratches than my old car.",
+    "it stopped after an hour.",
+    "half of the parts are missing.",
 ]
-TAILS = ["I am so impressed.", "Ten out of ten.", "What a bargain.", "I could not be happier.", "Money well spent.", "", "", ""]
+TAILS = [
+    "I am so impressed.",
+    "Ten out of ten.",
+    "What a bargain.",
+    "I could not be happier.",
+    "Money well spent.",
+    "",
+    "",
+    "",
+]
 JOINS = [" But ", " On the other hand, ", " Still, ", " Sadly, ", " However, ", " Then again: "]
-NEUTRAL = ["I bought the {p} on {d}.", "I ordered it for {f}.", "My order was {o}.", "It came to {c}.", "It cost {a}.", "", "", "", "", ""]
+NEUTRAL = [
+    "I bought the {p} on {d}.",
+    "I ordered it for {f}.",
+    "My order was {o}.",
+    "It came to {c}.",
+    "It cost {a}.",
+    "",
+    "",
+    "",
+    "",
+    "",
+]
 SENTENCE = "The sentiment of this review is {label}."
 
 
@@ -56,16 +127,30 @@ class Sentiment:
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:
         return label_plan(
-            world, words, tier, name="sentiment", noun=world.rng.choice(["review", "text", "comment"]), it="it_review",
-            labels=LABELS, aliases=ALIASES, key=world.rng.choice(["sentiment", "label", "mood"]),
+            world,
+            words,
+            tier,
+            name="sentiment",
+            noun=world.rng.choice(["review", "text", "comment"]),
+            it="it_review",
+            labels=LABELS,
+            aliases=ALIASES,
+            key=world.rng.choice(["sentiment", "label", "mood"]),
         )
 
     def item(self, world: World, plan: Plan) -> Item:
         rng = world.rng
-        slots = dict(
-            p=world.product(), o=world.order(), a=world.amount(), c=world.city(), d=world.date().short, f=world.first_name()
+        slots = {
+            "p": world.product(),
+            "o": world.order(),
+            "a": world.amount(),
+            "c": world.city(),
+            "d": world.date().short,
+            "f": world.first_name(),
+        }
+        label = rng.choice(
+            ["positive", "positive", "negative", "negative", "sarcastic", "sarcastic", "mixed", "mixed"]
         )
-        label = rng.choice(["positive", "positive", "negative", "negative", "sarcastic", "sarcastic", "mixed", "mixed"])
         naive = truth = label
         tags = [label]
         if label == "sarcastic":
