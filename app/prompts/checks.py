@@ -102,7 +102,14 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one answer fared. `passed` and `score` are None where the state is neither passed nor failed."""
+    """How one answer fared.
+
+    `passed` is None where the state is neither passed nor failed. `score` is the weighted share of checks
+    that hold;
+    0 for an answer that was cut off or did not fit (it counts as not passed in a pass rate, so that a
+    version cannot
+    win by never ending); None where nothing was asked of the answer, or the request failed.
+    """
 
     state: State
     passed: bool | None
@@ -134,13 +141,14 @@ def judge(
     """Decide how one answer fared; `finish_reason` is the engine's. The only function that does."""
     if error or finish_reason in ("error", "cancelled"):
         return Verdict("error", None, None, (), error or f"the request was {finish_reason}")
+    unfinished = 0.0 if checks else None
     if finish_reason == "context_overflow":
         return Verdict(
-            "overflow", None, None, (), "the prompt and its answer do not fit into the model's context"
+            "overflow", None, unfinished, (), "the prompt and its answer do not fit into the model's context"
         )
     if finish_reason == "length":
         return Verdict(
-            "cut_off", None, None, (), "the answer was cut off at max_tokens, so it was not checked"
+            "cut_off", None, unfinished, (), "the answer was cut off at max_tokens, so it was not checked"
         )
     if not checks:
         return Verdict("unscored", None, None, (), "this case has no expected answer and no checks")
