@@ -1,0 +1,51 @@
+"""Numbered migrations, one idea each, applied in order and never edited after a release."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from store.errors import NewerSchema, StoreBroken
+from store.migrations.m001_initial import initial
+
+if TYPE_CHECKING:
+    from store.workspace import Store
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (initial,)
+"""The place in this tuple, from 1, is the schema's number (`PRAGMA user_version`)."""
+
+
+def migrate(store: Store) -> None:
+    """Bring the schema up to date, each step in its own transaction, with a copy of the database before the first."""
+    version = _version(store.read())
+    if version > len(MIGRATIONS):
+        raise NewerSchema(
+            f"The workspace {store.root} was written by a newer Lathe (schema {version}, this one knows "
+            f"{len(MIGRATIONS)}). Update Lathe, or open another workspace."
+        )
+    if version == len(MIGRATIONS):
+        return
+    if store.read_only:
+        raise StoreBroken(f"The workspace {store.root} needs an update of its schema, but it is read-only.")
+    if version:
+        _back_up(store, version)
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        with store.write(durable=True) as connection:
+            # Asked again under the lock: another process may have migrated while this one waited.
+            if _version(connection) >= number:
+                continue
+            step(connection)
+            connection.execute(f"PRAGMA user_version={number}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _back_up(store: Store, version: int) -> None:
+    folder = store.root / "backups"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    target = folder / f"before-schema-{version + 1}.db"
+    if not target.exists():
+        store.read().execute("VACUUM INTO ?", (str(target),))
