@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 from app.stages import STAGES
 
@@ -89,7 +89,7 @@ def stage_bindings() -> Iterable[Binding]:
             )
 
 
-APP_BINDINGS: list[Binding] = [
+APP_BINDINGS: list[BindingType] = [
     binding("help", "help", priority=False),
     Binding("f1", "help", "help", show=False, priority=True, id="help-always"),
     binding("jobs", "jobs", priority=True),

@@ -4,14 +4,14 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from store.errors import LatheError
-from store.workspace import Store
 from textual.containers import Container
 from textual.message import Message
 from textual.widget import Widget
 
 from app.keys import binding
 from app.stages import Stage
+from store.errors import LatheError
+from store.workspace import Store
 from widgets.empty import EmptyState
 from widgets.text import safe_text
 

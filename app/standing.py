@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from store.workspace import Store
-
 from store import jobs, settings
+from store.workspace import Store
 from widgets import units
 from widgets.sparkline import spark
 from widgets.text import safe_text
@@ -57,7 +56,7 @@ def look(store: Store) -> Standing:
         running=len(running),
         queued=len(live) - len(running),
         rate=running[-1].rate if running else None,
-        network=bool(settings.get(store, "network", False)),
+        network=bool(settings.get(store, "network")),
         memory_used=used,
         memory_total=total,
         live=tuple(live),

@@ -1,8 +1,6 @@
 """How the workbench looks: one house theme, dark and light, with a single accent; Textual's own themes
 beside it."""
 
-from pathlib import Path
-
 from textual.theme import Theme
 
 HOUSE_DARK = Theme(
@@ -71,20 +69,3 @@ HOUSE_LIGHT = Theme(
 
 HOUSE_THEMES = (HOUSE_DARK, HOUSE_LIGHT)
 DEFAULT_THEME = HOUSE_DARK.name
-
-
-def remembered_theme(folder: Path) -> str:
-    """The theme the user chose last, or the house's dark one. A file that cannot be read counts as none."""
-    try:
-        return (folder / "theme").read_text(encoding="utf-8").strip() or DEFAULT_THEME
-    except (OSError, UnicodeDecodeError):
-        return DEFAULT_THEME
-
-
-def remember_theme(folder: Path, name: str) -> None:
-    """Keep the choice for the next start, whole or not at all. Raises OSError where the folder cannot
-    be written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "theme.part"
-    part.write_text(name + "\n", encoding="utf-8")
-    part.replace(folder / "theme")

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from store.errors import LatheError
-from store.workspace import Store, open_store
 from textual import work
 from textual._context import active_message_pump
 from textual.app import App, ComposeResult
@@ -23,7 +21,9 @@ from app.keys import APP_BINDINGS, config_folder
 from app.panes import StoreChanged, TabArea
 from app.stages import STAGES, Stage
 from app.standing import LIVE, Standing, look, status_parts
-from store import jobs
+from store import jobs, settings
+from store.errors import LatheError
+from store.workspace import Store, open_store
 from widgets import units
 from widgets.hint_bar import HintBar
 from widgets.text import safe_text
@@ -62,7 +62,7 @@ class Workbench(App[int], inherit_bindings=False):
         self.models: tuple[str, ...] = ()
         for theme in themes.HOUSE_THEMES:
             self.register_theme(theme)
-        chosen = themes.remembered_theme(config_folder())
+        chosen = str(settings.get(store, "theme"))
         self.theme = chosen if chosen in self.available_themes else themes.DEFAULT_THEME
 
     def compose(self) -> ComposeResult:
@@ -208,7 +208,8 @@ class Workbench(App[int], inherit_bindings=False):
         """Ask before something is lost. Awaits the user, so call it from a worker (`@work`)."""
         from widgets.confirm import ConfirmScreen
 
-        return bool(await self.push_screen_wait(ConfirmScreen(safe_text(question), yes=yes, no=no)))
+        answer: bool = await self.push_screen_wait(ConfirmScreen(safe_text(question), yes=yes, no=no))
+        return answer
 
     def copy(self, text: str) -> None:
         """Put text on the clipboard through the terminal (OSC 52), which works over SSH too."""
@@ -293,6 +294,21 @@ class Workbench(App[int], inherit_bindings=False):
         from app.settings_screen import SettingsScreen
 
         self._open_screen(lambda: SettingsScreen(self.store))
+
+    def action_trash(self) -> None:
+        from app.trash_screen import TrashScreen
+
+        self._open_screen(lambda: TrashScreen(self.store))
+
+    def action_disk_use(self) -> None:
+        from app.disk_screen import DiskScreen
+
+        self._open_screen(lambda: DiskScreen(self.store))
+
+    def choose_theme(self, name: str) -> None:
+        """Change the colours, now and for the next start."""
+        self.theme = name
+        settings.set(self.store, "theme", name)
 
     def action_palette(self) -> None:
         from app.palette import open_palette

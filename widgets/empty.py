@@ -19,5 +19,8 @@ class EmptyState(Static):
 
     def say(self, title: str, *sentences: str) -> None:
         """Show another invitation. The text is ours, never data."""
-        lines = [Content.styled(title, "bold"), *(keyed(sentence, "$foreground-muted") for sentence in sentences)]
+        lines = [
+            Content.styled(title, "bold"),
+            *(keyed(sentence, "$foreground-muted") for sentence in sentences),
+        ]
         self.update(Content("\n").join(lines))

@@ -42,7 +42,8 @@ class HintBar(Widget):
         self.screen.bindings_updated_signal.subscribe(self, self._show_changed_keys)
 
     def _show_changed_keys(self, _screen: Screen[object]) -> None:
-        self.refresh()
+        if self.app.screen is self.screen:  # not while a window stands over it: its keys are not ours
+            self.refresh()
 
     def render(self) -> Content:
         bindings = shown_bindings(self.screen)

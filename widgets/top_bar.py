@@ -75,7 +75,9 @@ class TopBar(Widget):
         right: list[tuple[str, str]] = []
         for part in parts:
             right += (
-                [(" · ", "$foreground-disabled"), (part.text, part.style)] if right else [(part.text, part.style)]
+                [(" · ", "$foreground-disabled"), (part.text, part.style)]
+                if right
+                else [(part.text, part.style)]
             )
         gap = room - sum(cell_len(text) for text, _ in right)
         return Content.assemble(*pieces, " " * max(0, gap), *right)
