@@ -402,11 +402,17 @@ def generation_detail(store: Store, generation_id: int) -> GenerationDetail:
     )
     if row is None:
         raise NotFound(f"There is no generation {generation_id} in this workspace.")
-    loaded = {
-        key: None if row[key] is None else json.loads(row[key]) for key in ("timings", "logprobs", "params")
-    }
-    messages = [] if row["messages"] is None else json.loads(row["messages"])
-    return GenerationDetail(messages=messages, rendered=row["rendered"], **loaded)
+
+    def loaded(column: str) -> Any:
+        return None if row[column] is None else json.loads(row[column])
+
+    return GenerationDetail(
+        messages=loaded("messages") or [],
+        rendered=row["rendered"],
+        timings=loaded("timings"),
+        logprobs=loaded("logprobs"),
+        params=loaded("params"),
+    )
 
 
 def keep_logprobs(store: Store, generation_id: int, logprobs: list[dict[str, Any]]) -> None:
