@@ -1,0 +1,47 @@
+"""The training stream: the same seed gives the same rows, from any batch on."""
+
+from __future__ import annotations
+
+import itertools
+
+from app.starter.corpus import PROMPT_WEIGHT, PackedCorpus, stream_examples
+from app.starter.families import FAMILIES
+from app.starter.tokenizer import StarterTokenizer
+
+
+def test_the_same_seed_gives_the_same_examples() -> None:
+    one, two = (list(itertools.islice(stream_examples(5), 200)) for _ in range(2))
+    assert one == two
+    assert one != list(itertools.islice(stream_examples(6), 200))
+
+
+def test_every_family_is_in_the_stream() -> None:
+    assert {example.family for example in itertools.islice(stream_examples(1), 600)} == set(FAMILIES)
+
+
+def test_a_resumed_stream_continues_with_the_very_next_batch(tokenizer: StarterTokenizer) -> None:
+    corpus = PackedCorpus(tokenizer, 1, 2, 128)
+    unbroken = list(itertools.islice(corpus.batches(0), 70))
+    assert list(itertools.islice(corpus.batches(61), 9)) == unbroken[61:]
+
+
+def test_rows_are_full_length_and_only_answers_weigh_one(tokenizer: StarterTokenizer) -> None:
+    corpus = PackedCorpus(tokenizer, 1, 4, 320)
+    real = total = 0
+    for number, batch in itertools.islice(corpus.batches(0), 16):
+        length = 640 if number % 8 == 7 else 320
+        assert all(
+            len(ids) == len(weights) == length for ids, weights in zip(batch.ids, batch.weights, strict=True)
+        )
+        assert {w for row in batch.weights for w in row} <= {0.0, PROMPT_WEIGHT, 1.0}
+        real += batch.real_tokens
+        total += sum(map(len, batch.ids))
+    assert real / total > 0.93
+
+
+def test_what_weighs_one_decodes_to_the_answer(tokenizer: StarterTokenizer) -> None:
+    corpus = PackedCorpus(tokenizer, 1, 1, 320)
+    for example in itertools.islice(stream_examples(3), 100):
+        ids, weights = corpus.encode(example)
+        answer = [token for token, weight in zip(ids, weights, strict=True) if weight == 1.0]
+        assert tokenizer.decode(answer) == example.answer
