@@ -31,15 +31,19 @@ class Intake:
         self._offset = job.event_offset
         self._outputs = list(job.outputs)
         self._points: deque[tuple[float, float]] = deque()
-        self.started: Event | None = None
-        """What this attempt's worker said of itself, once it has."""
+        self.started = False
+        """True once this attempt's worker has said that it is there."""
         self.ended = False
         """True once this attempt's end stands in the store."""
 
-    def take_in(self, moment: float) -> None:
-        """Take in everything that is there, in batches of at most 500. `moment` is monotonic seconds."""
+    def take_in(self, moment: float) -> bool:
+        """Take in everything that is there, in batches of at most 500; True once the attempt has ended.
+
+        `moment` is monotonic seconds.
+        """
         while self._take_in_batch(moment):
             continue
+        return self.ended
 
     def _take_in_batch(self, moment: float) -> bool:
         batch = read_events(self._journal, self._offset)
@@ -57,9 +61,13 @@ class Intake:
                     "attempt": self._attempt,
                 }
             )
+        started = next((event for event in mine if event["kind"] == "started"), None)
         end = next((event for event in mine if event["kind"] == "end"), None)
         with self._store.write(durable=end is not None):
             jobs.append_events(self._store, self._job_id, rows, offset=batch.offset)
+            if started is not None:
+                # Kept even if whoever started it was killed before it could: a job that ran is never run twice.
+                jobs.set_process(self._store, self._job_id, int(started["pid"]), str(started["started"]))
             for event in batch.events:
                 if event["kind"] in _LINEAGE:
                     self._add_edge(event)
@@ -68,7 +76,7 @@ class Intake:
             if end is not None:
                 self._finish(end)
         self._offset = batch.offset
-        self.started = next((event for event in mine if event["kind"] == "started"), self.started)
+        self.started = self.started or started is not None
         self.ended = self.ended or end is not None
         return True
 
@@ -101,6 +109,7 @@ class Intake:
             done=done,
             total=event.get("total"),
             note=str(event.get("note") or ""),
+            unit=str(event.get("unit") or ""),
             rate=(done - first) / seconds if seconds > 0 and first_at < moment else None,
         )
 

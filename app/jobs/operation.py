@@ -61,7 +61,7 @@ def Field(
     `other=value|value`: the form shows the field only while that other field is set, or has one of the
     values.
     """
-    facts = {
+    facts: dict[str, Any] = {
         "group": group,
         "advanced": advanced,
         "picks": picks,

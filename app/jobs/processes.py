@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+_PROC = Path("/proc/self/stat").exists()
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Handle:
 
 def start_time(pid: int) -> str | None:
     """When the process `pid` began, as opaque text; None when there is none (a zombie is none)."""
-    if not sys.platform.startswith("linux"):
+    if not _PROC:
         return _portable_start_time(pid)
     try:
         # The name in parentheses may hold anything; what follows the last one is regular.
@@ -50,7 +51,7 @@ def find(nonce: str) -> Handle | None:
 
 def arguments(pid: int) -> tuple[str, ...]:
     """The command line of `pid`; empty when it is gone or not ours to read."""
-    if not sys.platform.startswith("linux"):
+    if not _PROC:
         return _portable_arguments(pid)
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -61,7 +62,7 @@ def arguments(pid: int) -> tuple[str, ...]:
 
 def resident_bytes(pid: int) -> int:
     """Memory that the process holds now; 0 when it is gone."""
-    if not sys.platform.startswith("linux"):
+    if not _PROC:
         return 0
     try:
         pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
@@ -71,7 +72,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def _pids() -> list[int]:
-    if sys.platform.startswith("linux"):
+    if _PROC:
         return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
     import psutil
 

@@ -16,7 +16,7 @@ from app.jobs import offline, registry
 from app.jobs.context import Context
 from app.jobs.fields import leaves, plain
 from app.jobs.operation import Operation, Spec
-from app.jobs.supervisor import LIVE, take_lock
+from app.jobs.supervisor import take_lock
 from app.jobs.values import validated, with_absolute_paths
 from store import jobs
 from store.errors import BadInput
@@ -117,13 +117,14 @@ def wait(
             seen = changed
             job = jobs.job(store, job_id)
             if on_event is not None:
-                for event in jobs.events(store, job_id, after=after):
-                    after = event.id
-                    on_event({"kind": event.kind, **event.payload})
+                while told := jobs.events(store, job_id, after=after):
+                    after = told[-1].id
+                    for event in told:
+                        on_event({"kind": event.kind, **event.payload})
                 if job != last:
                     on_event({"kind": "job", "job": job})
             last = job
-            if job.state not in LIVE:
+            if job.state not in jobs.LIVE:
                 return Result(job)
         if time.monotonic() - tended > TEND_EVERY_SECONDS:
             tended = time.monotonic()
@@ -136,7 +137,7 @@ def stop(store: Store, job_id: int) -> jobs.Job:
     five.
     """
     job = jobs.job(store, job_id)
-    if job.state not in LIVE:
+    if job.state not in jobs.LIVE:
         raise BadInput(f"Job {job_id} has already ended ({job.reason}).")
     jobs.request_stop(store, job_id)
     ensure_supervisor(store.root)
@@ -146,7 +147,7 @@ def stop(store: Store, job_id: int) -> jobs.Job:
 def resume(store: Store, job_id: int) -> jobs.Job:
     """Queue another attempt at a job that ended early; it carries on from its last checkpoint."""
     job = jobs.job(store, job_id)
-    if job.state in LIVE:
+    if job.state in jobs.LIVE:
         raise BadInput(f"Job {job_id} has not ended yet: it is {job.state}.")
     if job.state == "done":
         raise BadInput(f"Job {job_id} is done; there is nothing left to resume.")
@@ -159,7 +160,7 @@ def resume(store: Store, job_id: int) -> jobs.Job:
 
 def tend(store: Store) -> bool:
     """See to it that somebody looks after the jobs that are not finished; True when there are any."""
-    waiting = bool(jobs.list_jobs(store, states=LIVE, limit=1))
+    waiting = bool(jobs.list_jobs(store, states=jobs.LIVE, limit=1))
     if waiting:
         ensure_supervisor(store.root)
     return waiting
@@ -226,9 +227,8 @@ def _run_here(
                 )
             if event["kind"] == "output":
                 outputs.append({"noun": event["noun"], "id": event["id"], "ref": event["ref"]})
-        jobs.finish(store, job.id, "done", "done", error=None, summary=summary, outputs=outputs)
-        finished = jobs.job(store, job.id)
+        jobs.finish(store, job.id, "done", "done", summary=summary, outputs=outputs)
     if on_event is not None:
         for event in events:
             on_event(event)
-    return Result(finished)
+    return Result(jobs.job(store, job.id))

@@ -24,9 +24,8 @@ from app.jobs.executor import LOG, Executor, Launch, LocalExecutor
 from app.jobs.intake import Intake
 from app.jobs.processes import Handle, alive, find, resident_bytes
 from app.jobs.worker import ORDER
-from store import jobs
+from store import jobs, settings
 from store.errors import LatheError, StoreBroken
-from store.settings import get_setting
 from store.workspace import Store, open_store
 
 TICK_SECONDS = 0.05
@@ -38,7 +37,7 @@ INSIST_AFTER_SECONDS = 2.0
 KILL_AFTER_SECONDS = 5.0
 LIGHT_WORKERS = 4
 LOCK = "supervisor.lock"
-LIVE = ("queued", "running", "stopping")
+MOST_LIVE_JOBS = 100_000
 
 
 @dataclass
@@ -76,22 +75,21 @@ class Supervisor:
         for job in jobs.list_jobs(self._store, states=("running", "stopping")):
             folder = self._folder(job.id)
             intake = Intake(self._store, job, folder)
-            intake.take_in(time.monotonic())
-            if intake.ended:
+            if intake.take_in(time.monotonic()):
                 continue
-            handle = self._handle_of(job, intake)
+            handle = _handle_of(job)
             if handle is not None:
                 self._watched[job.id] = _Watched(job, handle, folder, intake)
                 continue
-            intake.take_in(time.monotonic())  # its last words may have come between the two looks
-            if intake.ended:
+            if intake.take_in(time.monotonic()):  # its last words may have come between the two looks
                 continue
-            if intake.started is None and job.pid is None:
-                jobs.requeue(self._store, job.id)  # the supervisor was killed before it could start anything
+            if intake.started or job.pid is not None:
+                memory = reasons.Memory(oom_kills=reasons.oom_kills())
+                intake.finish(reasons.of_exit(None, memory, folder / LOG))
+            elif job.stop_requested:
+                intake.finish(reasons.Ending("stopped", "stopped"))
             else:
-                intake.finish(
-                    reasons.of_exit(None, reasons.Memory(oom_kills=reasons.oom_kills()), folder / LOG)
-                )
+                jobs.requeue(self._store, job.id)  # the supervisor was killed before it could start anything
 
     def step(self) -> bool:
         """Look around once: launch, take in, stop, bury. False when there is nothing to do."""
@@ -99,7 +97,7 @@ class Supervisor:
         changed = self._store.changed()
         if changed != self._seen or moment - self._looked_at > LOOK_ANYWAY_EVERY_SECONDS:
             self._seen, self._looked_at = changed, moment
-            self._live = jobs.list_jobs(self._store, states=LIVE, limit=1000)
+            self._live = jobs.list_jobs(self._store, states=jobs.LIVE, limit=MOST_LIVE_JOBS)
             self._mark_stops(moment)
             self._launch()
         for watched in list(self._watched.values()):
@@ -131,7 +129,7 @@ class Supervisor:
                 watched.asked_at = moment
                 self._executor.signal(watched.handle)
             elif watched is None and job.state == "queued":
-                jobs.finish(self._store, job.id, "stopped", "stopped", error=None, summary=None, outputs=[])
+                jobs.finish(self._store, job.id, "stopped", "stopped", outputs=job.outputs)
 
     def _launch(self) -> None:
         running = [watched.job.kind for watched in self._watched.values()]
@@ -151,7 +149,7 @@ class Supervisor:
         if claimed is None:
             return False
         folder = self._folder(job.id)
-        network = get_setting(self._store, "network") is True
+        network = settings.get(self._store, "network") is True
         intake = Intake(self._store, claimed, folder)
         memory = reasons.Memory(oom_kills=reasons.oom_kills())
         try:
@@ -161,7 +159,7 @@ class Supervisor:
         except OSError as error:
             intake.finish(reasons.of_exception(error, folder / LOG))
             return False
-        jobs.record_process(self._store, job.id, handle.pid, handle.started)
+        jobs.set_process(self._store, job.id, handle.pid, handle.started)
         self._watched[job.id] = _Watched(claimed, handle, folder, intake, memory)
         return True
 
@@ -205,15 +203,6 @@ class Supervisor:
         memory.peak = max(memory.peak, memory.resident)
         memory.available, memory.total = reasons.machine_memory()
 
-    def _handle_of(self, job: jobs.Job, intake: Intake) -> Handle | None:
-        """The living worker of `job`, by what the store knows, what it said itself, or its nonce."""
-        if job.nonce is None:
-            return None
-        if job.pid is not None:
-            handle = Handle(job.pid, job.pid_start or "", job.nonce)
-            return handle if alive(handle) else None
-        return find(job.nonce)
-
     def _abandon(self) -> None:
         """The workspace was removed under us: nobody can want its workers any more."""
         for watched in self._watched.values():
@@ -221,6 +210,16 @@ class Supervisor:
 
     def _folder(self, job_id: int) -> Path:
         return self._store.root / "jobs" / str(job_id)
+
+
+def _handle_of(job: jobs.Job) -> Handle | None:
+    """The living worker of `job`, by what the store knows of it or else by its nonce."""
+    if not job.nonce:
+        return None
+    if job.pid is None:
+        return find(job.nonce)
+    handle = Handle(job.pid, job.pid_start or "", job.nonce)
+    return handle if alive(handle) else None
 
 
 def _write_order(folder: Path, job: jobs.Job, nonce: str, network: bool) -> None:
@@ -271,7 +270,11 @@ def supervise(root: Path) -> None:
         supervisor.run()
         os.close(lock)
         # Who enqueued while the lock was held saw a supervisor and started none: look once more without it.
-        if supervisor.leaving or not store.path.exists() or not jobs.list_jobs(store, states=LIVE, limit=1):
+        if (
+            supervisor.leaving
+            or not store.path.exists()
+            or not jobs.list_jobs(store, states=jobs.LIVE, limit=1)
+        ):
             return
         store.close()
         lock = take_lock(root)
