@@ -124,7 +124,7 @@ class JobView(Vertical):
             Content.assemble(
                 (f"{mark} ", style),
                 (safe_text(job.title or job.operation, newlines=False), "bold"),
-                (f"   {state_words(job)}", style),
+                (f"   {safe_text(state_words(job), newlines=False)}", style),
                 (f"  {length}" if length else "", "$foreground-muted"),
             )
         )

@@ -98,8 +98,8 @@ class JobsScreen(Screen[None]):
                     [
                         Column("job", 5, right=True, keep=6),
                         Column("what"),
-                        Column("", 20, right=True, keep=8),
-                        Column("", 13, right=True, keep=4),
+                        Column("", 18, right=True, keep=8),
+                        Column("", 10, right=True, keep=4),
                     ],
                     header=False,
                 )

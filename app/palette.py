@@ -123,14 +123,12 @@ def matching(query: str, known: Sequence[Command]) -> list[tuple[int, Command]]:
 def open_palette(app: "Workbench") -> None:
     """Bring the palette up over the present screen; what is chosen is done there."""
     known = commands(app, app.screen)
-    told_operations = False
+    later: list[Command] = []
 
     async def load(query: str) -> Sequence[Row]:
-        nonlocal told_operations
-        if not told_operations:
-            told_operations = True
-            known.extend(await app.read(operation_commands, app))
-            known.extend(theme_commands(app))
+        if not later:  # typing cancels a load that has not come back; the next one asks again
+            later.extend([*await app.read(operation_commands, app), *theme_commands(app)])
+            known.extend(later)
         return [
             Row(
                 index,

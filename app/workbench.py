@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import io
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -365,8 +367,6 @@ class Workbench(App[int], inherit_bindings=False):
         return file
 
     def _fatal_error(self) -> None:
-        import sys
-
         error = self._exception or sys.exc_info()[1] or RuntimeError("unknown")
         if isinstance(error, WorkerFailed):
             error = error.error
@@ -384,6 +384,10 @@ def run(root: Path) -> int:
 
     Raises LatheError when the workspace cannot be opened.
     """
+    for stream in (sys.__stdout__, sys.__stderr__):
+        # LC_ALL=C says nothing of the terminal: every one in use speaks UTF-8, and ours draws with it.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     store = open_store(root, create=True)
     try:
         app = Workbench(store)

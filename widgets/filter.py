@@ -45,20 +45,24 @@ class FilterLine(LineField):
 
     def __init__(self) -> None:
         super().__init__("", placeholder="filter")
+        self.can_focus = False  # until it is asked for: the focus must not wander into a line nobody sees
 
     def start(self) -> None:
         """Show the line and take the focus."""
+        self.can_focus = True
         self.add_class("-on")
         self.focus()
 
     def action_keep(self) -> None:
-        if not self.value:
-            self.remove_class("-on")
-        self.post_message(self.Left(self))
+        self._leave(shown=bool(self.value))
 
     def action_drop(self) -> None:
         self.value = ""
-        self.remove_class("-on")
+        self._leave(shown=False)
+
+    def _leave(self, *, shown: bool) -> None:
+        self.set_class(shown, "-on")
+        self.can_focus = False
         self.post_message(self.Left(self))
 
     @on(Input.Changed)

@@ -54,8 +54,7 @@ class LineField(Input):
         self.value = self._given[0]
         self.cursor_position = len(self.value)
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        event.stop()
+    def on_input_changed(self) -> None:
         self.post_message(Edited())
 
 
