@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from store.errors import BadInput
-
 from app.prompts.compose import example_of, expected_text
 from app.prompts.content import Message, Nearest, PromptContent, parse_content
 from app.prompts.normalise import Normalisation
+from store.errors import BadInput
 
 PRESETS: dict[str, str] = {
     "brief": "You answer briefly and directly. Write nothing besides the answer.",

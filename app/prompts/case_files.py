@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from store.errors import BadInput
-
 from app.prompts.cases import HELD_OUT_SHARE, Case, parse_case, split_tags
 from app.prompts.json_text import NotJson, read_json
 from app.prompts.promptfoo_checks import NotMapped, checks_from_text, read_test
+from store.errors import BadInput
 
 Format = Literal["csv", "json", "jsonl"]
 MAX_JSON_BYTES = 512_000_000

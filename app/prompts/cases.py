@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from store.errors import BadInput
-from store.hashing import canonical, content_hash
 
 from app.prompts.checks import Check
 from app.prompts.content import Message, field_sentences
+from store.errors import BadInput
+from store.hashing import canonical, content_hash
 
 Split = Literal["tune", "held_out"]
 HELD_OUT_SHARE = 0.25

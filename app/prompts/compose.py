@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from store.hashing import content_hash
-
 from app.prompts.content import Example, PromptContent
 from app.prompts.template import TemplateProblem, render, render_all, variables
+from store.hashing import content_hash
 
 Messages = list[dict[str, str]]
 MAX_POOL = 5000

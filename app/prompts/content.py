@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from store.errors import BadInput
 
 from app.prompts.normalise import Normalisation
+from store.errors import BadInput
 
 Role = Literal["system", "user", "assistant"]
 MAX_TEXT = 4_000_000

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from store.errors import BadInput
-
 from app.prompts.case_files import Reading, ReadOptions, read_cases
 from app.prompts.cases import HELD_OUT_SHARE, Case
 from app.prompts.content import PromptContent, parse_content
@@ -23,6 +21,7 @@ from app.prompts.json_text import NotJson, read_json
 from app.prompts.promptfoo_checks import checks_from_list, read_test, why_not
 from app.prompts.template import TemplateProblem, check_template
 from app.prompts.yaml_text import read_yaml
+from store.errors import BadInput
 
 MAX_FILE_BYTES = 20_000_000
 MAX_PRODUCT = 10_000

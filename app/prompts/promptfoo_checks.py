@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from store.errors import BadInput
 
 from app.prompts.cases import HELD_OUT_SHARE, Case, parse_case
 from app.prompts.checks import Check
 from app.prompts.content import field_sentences
 from app.prompts.json_text import NotJson, read_json
 from app.prompts.template import TemplateProblem, render
+from store.errors import BadInput
 
 _TEXT_TYPES = {
     "equals": "equals",

@@ -157,7 +157,10 @@ def report(store: Store, evaluation_id: int, *, full: bool = True) -> dict[str, 
 
     evaluation = evaluations.evaluation(store, evaluation_id)
     subjects = [subject_of(data) for data in evaluation.subjects]
-    outcomes = [Outcome(*row) for row in evaluations.outcome_table(store, evaluation_id)]
+    table = evaluations.outcome_table(store, evaluation_id)
+    outcomes = [
+        Outcome(row.position, row.subject, row.repeat, row.passed, row.score, row.state) for row in table
+    ]
     spec = evaluation.spec
     baseline = spec.get("baseline")
     index = subjects.index(find_subject(subjects, baseline)) if baseline else None
@@ -165,13 +168,13 @@ def report(store: Store, evaluation_id: int, *, full: bool = True) -> dict[str, 
     summary = summarise(
         subjects,
         outcomes,
-        _usage(store, evaluation_id, len(subjects)),
+        _usage(table, len(subjects)),
         planned=evaluation.planned,
         baseline=index,
         tags=_tags(store, evaluation.cases_version_id) if full else None,
         answers=_answers(store, evaluation_id, outcomes) if repeated else None,
     )
-    reused = evaluations.reused_count(store, evaluation_id)
+    reused = sum(row.reused for row in table)
     return {
         "evaluation": evaluation_id,
         "name": evaluation.name,
@@ -318,15 +321,30 @@ def _repeats(
     return rows
 
 
-def _usage(store: Store, evaluation_id: int, count: int) -> list[Usage]:
-    from store import evaluations
-
-    found = [Usage()] * count
-    for total in evaluations.subject_totals(store, evaluation_id):
-        found[total.subject] = Usage(
-            total.prompt_tokens, total.completion_tokens, total.latency_ms_p50, total.tokens_per_second
+def _usage(table: Sequence[Any], count: int) -> list[Usage]:
+    """Sums over the answers that cells show, reused or not: a table is the same after a resume."""
+    usage = []
+    for subject in range(count):
+        rows = [row for row in table if row.subject == subject and row.completion_tokens is not None]
+        timed = [row for row in rows if row.tokens_per_second]
+        seconds = math.fsum(row.completion_tokens / row.tokens_per_second for row in timed)
+        usage.append(
+            Usage(
+                sum(row.prompt_tokens for row in rows),
+                sum(row.completion_tokens for row in rows),
+                _median([row.latency_ms for row in rows if row.latency_ms is not None]),
+                sum(row.completion_tokens for row in timed) / seconds if seconds else None,
+            )
         )
-    return found
+    return usage
+
+
+def _median(values: Sequence[float]) -> float | None:
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _tags(store: Store, version_id: int) -> dict[int, list[str]]:
@@ -353,9 +371,9 @@ def _answers(
     places = sorted({one.position for one in outcomes})
     found: dict[tuple[int, int], list[str]] = defaultdict(list)
     for start in range(0, len(places), 200):
-        for cell in evaluations.cells(store, evaluation_id, positions=places[start : start + 200]):
-            if cell.generation is not None:
-                found[(cell.subject, cell.position)].append(cell.generation.output)
+        for cell in evaluations.cells(store, evaluation_id, places[start : start + 200]):
+            if cell.output is not None:
+                found[(cell.subject, cell.position)].append(cell.output)
     return found
 
 

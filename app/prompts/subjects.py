@@ -7,7 +7,7 @@ Nothing heavy is imported at the top: the screen reads labels from here before i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from store.errors import BadInput, NotFound
@@ -46,6 +46,7 @@ class Subject:
     model: str
     model_id: int
     model_hash: str
+    """The quick hash: known at once and the same before and after the full one was computed."""
     content: dict[str, Any] = field(repr=False)
     prompt_labels: tuple[str, ...] = ()
 
@@ -102,7 +103,8 @@ def wanted_refs(
         named = [prompt]
     else:
         named = [f"{prompt}@{version.strip().lstrip('@')}" for version in versions] or [prompt]
-    return [SubjectRef(one, name) for one in (model or [None]) for name in named]
+    every: Sequence[str | None] = model or (None,)
+    return [SubjectRef(one, name) for one in every for name in named]
 
 
 def resolve_subjects(
@@ -113,12 +115,7 @@ def resolve_subjects(
 
     found: list[Subject] = []
     for ref in refs:
-        try:
-            model = models.model_version(store, ref.model) if ref.model else default_model(store)
-        except NotFound:
-            if ref.model is None or "/" not in f"{ref.model}/{ref.prompt}":
-                raise
-            raise
+        model = models.model_version(store, ref.model) if ref.model else default_model(store)
         content, version, version_id, labels, prompt = _prompt(store, ref.prompt)
         data = _with_overrides(content, overrides or {}, ref.prompt)
         text = f"{model.ref}/{prompt}@{version if version is not None else DRAFT}"
@@ -133,15 +130,14 @@ def resolve_subjects(
                 version_id=version_id,
                 model=model.ref,
                 model_id=model.id,
-                model_hash=model.hash or model.quick_hash,
+                model_hash=model.quick_hash,
                 content=data,
                 prompt_labels=labels,
             )
         )
     if len(found) > MOST_SUBJECTS:
         raise BadInput(f"{len(found)} subjects are too many to compare at once; at most {MOST_SUBJECTS}.")
-    names = short_labels(found)
-    return [Subject(**{**asdict(one), "label": name}) for one, name in zip(found, names, strict=True)]
+    return [replace(one, label=name) for one, name in zip(found, short_labels(found), strict=True)]
 
 
 def short_labels(subjects: Sequence[Subject]) -> list[str]:
@@ -209,8 +205,7 @@ def _prompt(store: Store, ref: str) -> tuple[dict[str, Any], int | None, int | N
         draft = drafts.draft(store, f"prompt:{name}")
         if draft is None:
             raise NotFound(f"{name} has no draft. Edit it first, or name a version.")
-        content = draft.content if hasattr(draft, "content") else draft
-        return content, None, None, (), name
+        return draft, None, None, (), name
     version = prompts.prompt_version(store, ref)
     return version.content, version.number, version.id, tuple(version.labels), version.ref.partition("@")[0]
 

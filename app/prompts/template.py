@@ -18,6 +18,7 @@ import jinja2
 from jinja2 import meta, nodes, sandbox
 from jinja2.exceptions import SecurityError
 from jinja2.visitor import NodeTransformer
+
 from store.errors import BadInput
 
 MAX_CHARACTERS = 4_000_000

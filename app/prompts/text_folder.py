@@ -76,6 +76,17 @@ def write_cases(
     """Write a case set as JSON Lines below `folder`. Returns the file and the number of cases."""
     target = _inside(folder, "cases", f"{name}.jsonl")
     target.parent.mkdir(parents=True, exist_ok=True)
+    count = write_jsonl(target, rows)
+    declared = target.with_name(f"{name}.checks.json")
+    if checks:
+        _write(declared, json.dumps(checks, ensure_ascii=False, indent=2) + "\n")
+    elif declared.exists():
+        declared.unlink()
+    return target, count
+
+
+def write_jsonl(target: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write rows as JSON Lines, whole or not at all. Returns their number."""
     count = 0
     fresh = target.with_name(f"{target.name}.new")
     with fresh.open("w", encoding="utf-8", newline="") as file:
@@ -84,12 +95,7 @@ def write_cases(
             file.write(json.dumps(row, ensure_ascii=True, sort_keys=True) + "\n")
             count += 1
     fresh.replace(target)
-    declared = target.with_name(f"{name}.checks.json")
-    if checks:
-        _write(declared, json.dumps(checks, ensure_ascii=False, indent=2) + "\n")
-    elif declared.exists():
-        declared.unlink()
-    return target, count
+    return count
 
 
 def read_folder(folder: Path) -> FolderContent:
