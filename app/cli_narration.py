@@ -14,6 +14,7 @@ from widgets.text import safe_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
     from store.jobs import Job
 
 LINE_EVERY_SECONDS = 5.0

@@ -100,13 +100,13 @@ def set_setting(arguments: list[str]) -> int:
     parser.add_argument("value", help="on, off, a number, a text, or JSON")
     with_workspace(parser)
     given = parser.parse_args(arguments)
-    from store.settings import set_setting as save_setting
+    from store import settings
 
     value = setting_value(given.value)
     if given.key == "network" and not isinstance(value, bool):
         raise BadInput("The setting network is on or off.")
     with opened(root_of(given.workspace)) as store:
-        save_setting(store, given.key, value)
+        settings.set(store, given.key, value)
         if given.key == "network":
             say(
                 "The network is on for this workspace. Every connection is written down."

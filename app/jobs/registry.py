@@ -14,8 +14,10 @@ from store.errors import NotFound
 
 @cache
 def operations_of(stage_id: str) -> dict[str, Operation]:
-    """The operations of one stage by name; empty while the stage's room does not exist yet."""
-    stage = next(stage for stage in stages.STAGES if stage.id == stage_id)
+    """The operations of one stage by name; empty for a stage that this Lathe does not have."""
+    stage = next((stage for stage in stages.STAGES if stage.id == stage_id), None)
+    if stage is None:
+        return {}
     package, _, _ = stage.operations.rpartition(".")
     if importlib.util.find_spec(package) is None or importlib.util.find_spec(stage.operations) is None:
         return {}

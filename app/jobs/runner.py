@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -17,9 +18,9 @@ from app.jobs.context import Context
 from app.jobs.fields import leaves, plain
 from app.jobs.operation import Operation, Spec
 from app.jobs.supervisor import take_lock
-from app.jobs.values import validated, with_absolute_paths
+from app.jobs.values import as_words, validated, with_absolute_paths
 from store import jobs
-from store.errors import BadInput
+from store.errors import BadInput, NotFound
 from store.workspace import Store
 
 POLL_SECONDS = 0.05
@@ -184,14 +185,28 @@ def ensure_supervisor(root: Path) -> None:
         )
 
 
+def command_line(job: jobs.Job) -> str:
+    """The command that runs the same again."""
+    try:
+        spec = registry.operation(job.operation, job.stage).spec
+    except NotFound:  # of a stage that this Lathe does not have
+        words = [f"{name}={value}" for name, value in job.spec.items()]
+    else:
+        words = as_words(spec, job.spec)
+    return shlex.join(["lathe", "run", job.operation, *words])
+
+
 def title_of(operation: Operation, spec: Spec) -> str:
     """What the job is called in lists: the operation and the references it works on."""
     values: list[str] = []
     flat = plain(spec)
     for leaf in leaves(type(spec)):
         if leaf.fact("picks") and "." not in leaf.path and flat.get(leaf.path):
-            given = flat[leaf.path]
-            values.append(",".join(map(str, given)) if isinstance(given, list) else str(given))
+            given = flat[leaf.path] if isinstance(flat[leaf.path], list) else [flat[leaf.path]]
+            short = [
+                Path(item).name if leaf.fact("picks") in ("file", "folder") else str(item) for item in given
+            ]
+            values.append(",".join(short))
     return f"{operation.title}: {' · '.join(values)}" if values else operation.title
 
 

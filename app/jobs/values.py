@@ -8,6 +8,7 @@ a field.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -117,6 +118,18 @@ def with_absolute_paths(spec: AnySpec, base: Path) -> AnySpec:
     return type(spec).model_validate(values)
 
 
+def as_words(spec: type[BaseModel], values: Mapping[str, Any]) -> list[str]:
+    """The `key=value` words that say `values` again; what is at its default needs no word."""
+    words = []
+    for leaf in leaves(spec):
+        value: Any = values
+        for part in leaf.path.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is not None and value != leaf.default():
+            words.append(f"{leaf.path}={_as_word(leaf, value)}")
+    return words
+
+
 def read_recipe(path: Path) -> dict[str, Any]:
     """The values in a TOML recipe; BadInput says where it is broken."""
     try:
@@ -150,6 +163,17 @@ def _from_word(leaf: Leaf | None, text: str, base: Path) -> Any:
         except ValueError:
             return text
     return _typed(leaf, text)
+
+
+def _as_word(leaf: Leaf, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if leaf.shape == "list" and isinstance(value, list):
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(value)
+        return line.getvalue()
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"@{text}" if text.startswith("@") else text
 
 
 def _typed(leaf: Leaf, text: str) -> Any:
