@@ -20,6 +20,9 @@ DISK_FULL_STATUS = 28
 OUT_OF_MEMORY_STATUS = 12
 """Exit status of a worker that ran out of memory while it wrote why it ended."""
 
+STOPPED_STATUS = 143
+"""Exit status of a worker that was asked to stop before it could write anything: what shells make of SIGTERM."""
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -64,13 +67,18 @@ def of_exception(error: BaseException, log: Path) -> Ending:
     return Ending("failed", "failed", f"{first}. This is a fault in Lathe; the traceback is in {log}.")
 
 
-def of_exit(status: int | None, memory: Memory, log: Path, *, insisted: bool = False) -> Ending:
+def of_exit(
+    status: int | None, memory: Memory, log: Path, *, asked: bool = False, insisted: bool = False
+) -> Ending:
     """The ending of a worker that left without a word.
 
-    `status` as in `Exit`; `insisted` says that Lathe itself killed it because it did not stop when asked.
+    `status` as in `Exit`; `asked` says that it was asked to stop, `insisted` that Lathe itself killed it because
+    it did not.
     """
     if insisted:
         return Ending("stopped", "stopped", "The job did not stop when asked, so it was ended after 5 s.")
+    if asked and status in (-signal.SIGTERM, STOPPED_STATUS, None):
+        return Ending("stopped", "stopped")
     if status == DISK_FULL_STATUS:
         return disk_full()
     if status == OUT_OF_MEMORY_STATUS or (status in (-signal.SIGKILL, None) and _looks_starved(memory)):

@@ -85,7 +85,7 @@ class Supervisor:
                 continue
             if intake.started or job.pid is not None:
                 memory = reasons.Memory(oom_kills=reasons.oom_kills())
-                intake.finish(reasons.of_exit(None, memory, folder / LOG))
+                intake.finish(reasons.of_exit(None, memory, folder / LOG, asked=job.stop_requested))
             elif job.stop_requested:
                 intake.finish(reasons.Ending("stopped", "stopped"))
             else:
@@ -174,7 +174,9 @@ class Supervisor:
             return
         if not watched.intake.ended:
             log = watched.folder / LOG
-            watched.intake.finish(reasons.of_exit(gone.status, watched.memory, log, insisted=watched.killed))
+            asked = watched.asked_at is not None
+            ending = reasons.of_exit(gone.status, watched.memory, log, asked=asked, insisted=watched.killed)
+            watched.intake.finish(ending)
         del self._watched[watched.job.id]
         self._seen = None  # a place is free: look at the queue again at once
 

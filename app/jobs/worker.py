@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
     except Stopped:
         # Asked before there was an operation, or while its end was being written down.
         if journal is None:
-            return 1
+            return reasons.STOPPED_STATUS
         journal.emit({"kind": "end", "at": now(), "state": "stopped", "reason": "stopped"}, durable=True)
     except MemoryError:
         return reasons.OUT_OF_MEMORY_STATUS

@@ -91,6 +91,12 @@ def test_a_job_that_was_ended_because_it_would_not_stop_is_stopped() -> None:
     assert (ending.state, ending.reason) == ("stopped", "stopped")
 
 
+@pytest.mark.parametrize("status", [-signal.SIGTERM, reasons.STOPPED_STATUS, None])
+def test_a_worker_that_was_asked_before_it_could_speak_is_stopped_not_crashed(status: int | None) -> None:
+    assert reasons.of_exit(status, reasons.Memory(), LOG, asked=True).state == "stopped"
+    assert reasons.of_exit(status, reasons.Memory(), LOG).state == "failed"
+
+
 def test_a_real_allocation_beyond_the_limit_is_told_as_memory(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; from app.jobs import reasons\n"

@@ -86,6 +86,18 @@ def test_a_job_that_is_asked_to_stop_has_stopped_within_a_second(
     assert (job.state, job.reason) == ("stopped", "stopped")
 
 
+def test_a_stop_that_comes_before_the_worker_has_found_its_feet_is_a_stop(
+    house: Path, workspace: Store, tmp_path: Path, wait_until: Wait
+) -> None:
+    ids = [enqueue(workspace, "echo.count", to=9, hold=str(tmp_path / "never")) for _ in range(4)]
+    supervise(house, workspace.root)
+    for job_id in ids:
+        wait_until(lambda job_id=job_id: state(workspace, job_id) == "running")
+        jobs.request_stop(workspace, job_id)
+    for job_id in ids:
+        assert ended(workspace, job_id, wait_until).state == "stopped"
+
+
 def test_a_worker_that_never_asks_is_broken_into_and_a_deaf_one_is_killed(
     house: Path, workspace: Store, wait_until: Wait
 ) -> None:
