@@ -11,6 +11,7 @@ from app.starter.tokenizer import StarterTokenizer
 
 ANSWER_TOKENS = 200
 CONTEXT = 2048
+BATCH = 160
 
 Report = Callable[[int], None]
 
@@ -54,8 +55,8 @@ def answer_with_folder(
     encoded = [tokenizer.encode_prompt(messages) for messages in prompts]
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
     answers = [""] * len(encoded)
-    for start in range(0, len(order), 64):
-        chosen = order[start : start + 64]
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
         longest = max(len(encoded[index]) for index in chosen)
         rows = [[pad] * (longest - len(encoded[index])) + encoded[index] for index in chosen]
         ids = torch.tensor(rows)
