@@ -155,20 +155,23 @@ def isolate() -> Protection:
         return "audit hook"
     import ctypes
 
-    user, group = os.getuid(), os.getgid()
+    unshare = ctypes.CDLL(None, use_errno=True).unshare
     new_user, new_network = 0x10000000, 0x40000000
-    if ctypes.CDLL(None, use_errno=True).unshare(new_user | new_network) != 0:
+    user, group = os.geteuid(), os.getegid()
+    if user == 0:
+        # Root keeps its user namespace: in one of its own it could no longer read what belongs to other users.
+        if unshare(new_network) != 0:
+            return "audit hook"
+    elif unshare(new_user | new_network) != 0:
         return "audit hook"
-    # Without the maps every file would seem to belong to "nobody".
-    for file, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{user} {user} 1"),
-        ("gid_map", f"{group} {group} 1"),
-    ):
-        try:
-            Path("/proc/self", file).write_text(text, encoding="ascii")
-        except OSError:
-            continue  # a kernel without one of them still gave us the namespace
+    else:
+        # Without the maps every file would seem to belong to "nobody".
+        maps = (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1"))
+        for file, text in maps:
+            try:
+                Path("/proc/self", file).write_text(text, encoding="ascii")
+            except OSError:
+                continue  # a kernel without one of them still gave us the namespace
     return "namespace" if _raise_loopback() else "namespace without loopback"
 
 
