@@ -201,16 +201,18 @@ def _ask(run: _Run, cells: list[PlannedCell]) -> None:
 
 def _send(run: _Run, keys: list[str]) -> None:
     """Hand requests to the engine in a thread of their own: its events come through the queue."""
-    if not keys:
-        return
-    requests = [_request(run, run.asked[key].cells[0]) for key in keys]
-    ids = {str(request["id"]): key for request, key in zip(requests, keys, strict=True)}
-    run.streams += 1
-    threading.Thread(
-        target=_stream,
-        args=(run.context.root, requests, ids, run.comparison.settings, run.events),
-        daemon=True,
-    ).start()
+    by_model: dict[int, list[str]] = {}
+    for key in keys:
+        by_model.setdefault(run.comparison.subjects[run.asked[key].cells[0].subject].model_id, []).append(key)
+    for some in by_model.values():
+        cells = [run.asked[key].cells[0] for key in some]
+        requests = [_request(run, cell) for cell in cells]
+        ids = {str(request["id"]): key for request, key in zip(requests, some, strict=True)}
+        settings = run.comparison.settings[cells[0].subject]
+        run.streams += 1
+        threading.Thread(
+            target=_stream, args=(run.context.root, requests, ids, settings, run.events), daemon=True
+        ).start()
 
 
 def _request(run: _Run, cell: PlannedCell) -> dict[str, Any]:

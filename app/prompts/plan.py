@@ -45,7 +45,9 @@ class Comparison:
     checks: tuple[Check, ...]
     positions: Sequence[int]
     repeats: int
-    settings: dict[str, Any] | None
+    settings: tuple[dict[str, Any] | None, ...]
+    """How each subject's model is to be loaded: its stored settings, with those of the comparison over
+    them."""
     pools: Mapping[str, ExamplePool] = field(default_factory=dict)
 
     @property
@@ -93,29 +95,30 @@ def resolved(
     store: Store, spec: CompareSpec, subjects: Sequence[Subject], cases: datasets.DatasetVersion
 ) -> Comparison:
     """The comparison of frozen subjects over a frozen case set; what a resumed job continues from."""
-    settings = {
-        key: value for key, value in (("slots", spec.slots), ("context", spec.context)) if value is not None
-    }
     contents = tuple(subject.parsed() for subject in subjects)
     pools = {
         content.nearest.cases: _pool(store, content.nearest.cases)
         for content in contents
         if content.nearest is not None
     }
-    fingerprints: dict[int, dict[str, Any]] = {}
+    wanted = {
+        key: value for key, value in (("slots", spec.slots), ("context", spec.context)) if value is not None
+    }
+    loading: dict[int, tuple[dict[str, Any] | None, dict[str, Any]]] = {}
     for subject in subjects:
-        if subject.model_id not in fingerprints:
+        if subject.model_id not in loading:
             version = models.model_version_by_id(store, subject.model_id)
-            fingerprints[subject.model_id] = fingerprint_of(version, settings or None)
+            settings = {**(version.facts.get("settings") or {}), **wanted} or None
+            loading[subject.model_id] = settings, fingerprint_of(version, settings)
     return Comparison(
         subjects=tuple(subjects),
         contents=contents,
-        fingerprints=tuple(fingerprints[subject.model_id] for subject in subjects),
+        fingerprints=tuple(loading[subject.model_id][1] for subject in subjects),
         cases=cases,
         checks=default_checks(cases.meta),
         positions=_positions(store, spec, cases),
         repeats=spec.repeats,
-        settings=settings or None,
+        settings=tuple(loading[subject.model_id][0] for subject in subjects),
         pools=pools,
     )
 

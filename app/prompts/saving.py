@@ -134,7 +134,8 @@ def _varied(cases: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     """The first cases with different answers, then the first of the rest: examples should show what there
     is."""
     seen: set[str] = set()
-    different, rest = [], []
+    different: list[dict[str, Any]] = []
+    rest: list[dict[str, Any]] = []
     for case in cases:
         answer = str(case.get("expected"))
         (rest if answer in seen else different).append(case)

@@ -118,7 +118,8 @@ def wilson(passed: float, cases: int, level: float = 0.05) -> tuple[float, float
     centre = rate + z * z / (2 * cases)
     spread = z * math.sqrt(rate * (1.0 - rate) / cases + z * z / (4 * cases * cases))
     scale = 1.0 + z * z / cases
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low = max(0.0, (centre - spread) / scale) if passed > 0 else 0.0
+    return low, min(1.0, (centre + spread) / scale) if passed < cases else 1.0
 
 
 def difference_interval(counts: Counts, level: float) -> tuple[float, float]:
