@@ -93,8 +93,8 @@ class MatrixSource(Protocol):
 
     def row_count(self) -> int: ...
 
-    def label(self, row: int) -> tuple[str, str]:
-        """The number and the name of the case in `row`."""
+    def label(self, row: int) -> tuple[str, str, str]:
+        """The number and the name of the case in `row`, and a word that stands quietly at the right."""
         ...
 
     def cell(self, row: int, column: int) -> MatrixCell: ...
@@ -109,8 +109,8 @@ class NoRows:
     def row_count(self) -> int:
         return 0
 
-    def label(self, row: int) -> tuple[str, str]:
-        return ("", "")
+    def label(self, row: int) -> tuple[str, str, str]:
+        return ("", "", "")
 
     def cell(self, row: int, column: int) -> MatrixCell:
         return MatrixCell("none")
@@ -173,7 +173,7 @@ class Matrix(ScrollView, can_focus=True):
         Binding("pagedown", "page(1)", "Page down", show=False, id="matrix-page-down", tooltip="Page down"),
         Binding("home,g", "edge(-1)", "First", show=False, id="matrix-first", tooltip="First case"),
         Binding("end,G", "edge(1)", "Last", show=False, id="matrix-last", tooltip="Last case"),
-        Binding("enter", "open", "Side by side", id="matrix-open", tooltip="Full answers in columns"),
+        Binding("enter", "open", "side by side", id="matrix-open", tooltip="Full answers in columns"),
     ]
 
     cursor_row: var[int] = var(0, init=False)
@@ -458,11 +458,14 @@ class Matrix(ScrollView, can_focus=True):
         if at_row:
             base += self._back("row")
         quiet = base + self._style("quiet")
-        number, name = self._source.label(row)
+        number, name, aside = self._source.label(row)
         number_width = max(3, len(str(self._source.row_count()))) + 1
+        room = self._case_width - number_width - 2
+        aside = clip(aside, room // 2) if room >= 18 else ""
         segments = [
             Segment(pad(number, number_width, right=True) + " ", quiet),
-            Segment(pad(name, self._case_width - number_width - 2) + " ", base),
+            Segment(pad(name, room - cell_len(aside)), base),
+            Segment(f"{aside} ", quiet),
         ]
         for index, (_, width) in enumerate(self._column_spans()):
             column = self._first_column + index

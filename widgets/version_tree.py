@@ -111,8 +111,8 @@ class Outline(ScrollView, can_focus=True):
         Binding("pagedown", "move(10)", "Page down", show=False, id="outline-page-down", tooltip="Page down"),
         Binding("home,g", "edge(-1)", "First", show=False, id="outline-first", tooltip="First line"),
         Binding("end,G", "edge(1)", "Last", show=False, id="outline-last", tooltip="Last line"),
-        Binding("enter", "choose", "Choose", id="outline-choose", tooltip="Show this one"),
-        Binding("space", "mark", "Mark", id="outline-mark", tooltip="Take it into the comparison, or out"),
+        Binding("enter", "choose", "choose", id="outline-choose", tooltip="Show this one"),
+        Binding("space", "mark", "mark", id="outline-mark", tooltip="Take it into the comparison, or out"),
     ]
 
     cursor: var[int] = var(0, init=False)
@@ -234,7 +234,9 @@ class Outline(ScrollView, can_focus=True):
             style = base + self._style("quiet")
         mark = "▪ " if item.marked else "  "
         guides = clip(item.guides, width // 2)
-        note = clip(item.note, max(0, width // 2))
+        # The text goes first: a note that would cut it short is shown by its last word.
+        note, left = item.note, width - 5 - cell_len(guides) - min(cell_len(item.text), width // 2)
+        note = clip(note if cell_len(note) <= left else note.split()[-1], max(0, width // 2))
         room = max(1, width - 2 - cell_len(guides) - (cell_len(note) + 2 if note else 1))
         segments = [
             Segment(mark, base + self._style("mark")),

@@ -27,8 +27,8 @@ class Plain:
     def row_count(self) -> int:
         return len(self.names)
 
-    def label(self, row: int) -> tuple[str, str]:
-        return str(row), self.names[row]
+    def label(self, row: int) -> tuple[str, str, str]:
+        return str(row), self.names[row], ""
 
     def cell(self, row: int, column: int) -> MatrixCell:
         self.asked.add((row, column))

@@ -1,0 +1,331 @@
+"""The tab's state and its drawing: the list at the left, the matrix, and the panel that judges."""
+
+import asyncio
+import time
+from typing import Any, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import var
+from textual.widgets import Static
+
+from app.prompts.tab import reads
+from app.prompts.tab.data import LABELS, Comparison
+from app.prompts.tab.outline import Shelf, lines
+from app.prompts.tab.selection import Selection
+from app.prompts.tab.shell import Shell, shell
+from app.prompts.tab.verdict import VerdictPanel, Verdicts
+from store.jobs import Job
+from store.workspace import Store
+from widgets import units
+from widgets.cells import clip
+from widgets.empty import EmptyState
+from widgets.matrix import MARKS, Matrix
+from widgets.text import safe_text
+from widgets.version_tree import Outline
+
+SHELF_SECONDS = 1.0
+"""The list at the left is read again at most this often, however much is written."""
+SLIM = 100
+"""Columns of the terminal below which the list folds away."""
+JUDGE_SECONDS = 0.5
+"""The verdict is worked out again at most this often while cells land."""
+
+
+class PromptsBase(Vertical):
+    """State shared by everything the tab can do. The parts that act on it are its subclasses."""
+
+    DEFAULT_CSS = """
+    PromptsBase { height: 1fr; }
+    PromptsBase > Horizontal { height: 1fr; }
+    PromptsBase #shelf { width: 26%; min-width: 26; max-width: 36; padding: 0; }
+    PromptsBase.-folded #shelf { display: none; }
+    PromptsBase #desk { width: 1fr; padding: 0; }
+    PromptsBase #desk.-empty Matrix, PromptsBase #desk.-empty #strip, PromptsBase #desk.-empty #judge {
+        display: none;
+    }
+    PromptsBase #invite { display: none; }
+    PromptsBase #desk.-empty #invite { display: block; }
+    PromptsBase #strip {
+        height: auto; max-height: 3; padding: 0 1; color: $foreground 85%; border-top: solid $border-blurred;
+    }
+    PromptsBase #judge {
+        height: auto; border-top: solid $border-blurred;
+        border-title-color: $text-muted; border-title-style: bold;
+    }
+    PromptsBase #filter { height: 1; display: none; dock: bottom; }
+    PromptsBase.-slim #shelf { display: none; }
+    PromptsBase.-slim.-listing #shelf { display: block; width: 1fr; max-width: 100%; }
+    PromptsBase.-slim.-listing #desk { display: none; }
+    """
+
+    stage_id: ClassVar[str] = "prompts"
+
+    comparison: var[Comparison | None] = var(None, init=False)
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+        self.selection = Selection()
+        self.shelf = Shelf()
+        self.job: Job | None = None
+        self.verdicts = Verdicts()
+        self._unfolded: set[str] = set()
+        self._shelf_read_at = 0.0
+        self._judged_at = 0.0
+        self._hidden = False
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            with Vertical(id="shelf", classes="panel") as shelf:
+                shelf.border_title = Content("Prompts")
+                yield Outline()
+            with Vertical(id="desk", classes="panel -empty"):
+                yield EmptyState("Prompts", id="invite")
+                yield Matrix()
+                yield Static("", id="strip", markup=False)
+                with Vertical(id="judge") as judge:
+                    judge.border_title = Content(" Is it real? ")
+                    yield VerdictPanel()
+
+    # Handy parts
+
+    @property
+    def shell(self) -> Shell:
+        """The workbench around the tab."""
+        return shell(self)
+
+    @property
+    def matrix(self) -> Matrix:
+        """The grid."""
+        return self.query_one(Matrix)
+
+    @property
+    def outline(self) -> Outline:
+        """The list at the left."""
+        return self.query_one(Outline)
+
+    @property
+    def live(self) -> bool:
+        """Whether the comparison on screen is still being made."""
+        return self.comparison is not None and self.comparison.head.live
+
+    # Opening
+
+    def on_mount(self) -> None:
+        self._open_first()
+
+    @work(exclusive=True, group="open")
+    async def _open_first(self) -> None:
+        """Everything the first screen shows, in one read: what was chosen last, the list, the last comparison."""
+        first = await self.shell.read(reads.first, self._store, self.page_rows)
+        self.selection = first.selection
+        self._unfolded = {first.selection.prompt} if first.selection.prompt else set()
+        self.shelf = first.shelf
+        self._shelf_read_at = time.monotonic()
+        self.draw_shelf()
+        self.put_on_desk(first.comparison)
+        # The shell gave the focus to the first widget there is; nobody has chosen yet.
+        if self.screen.focused in (None, self.outline):
+            (self.matrix if self.comparison is not None else self.outline).focus()
+
+    @property
+    def page_rows(self) -> int:
+        """Rows that fit on the screen, for reading the first page before it is laid out."""
+        return max(10, self.app.size.height)
+
+    def put_on_desk(self, comparison: Comparison | None) -> None:
+        """Show a comparison, or the invitation to make one."""
+        self.comparison = comparison
+        self.verdicts = Verdicts()
+        self.job = None
+        desk = self.query_one("#desk")
+        desk.set_class(comparison is None, "-empty")
+        if comparison is None:
+            self._invite()
+        else:
+            self.matrix.show(comparison)
+            self.query_one(VerdictPanel).show(self.verdicts)
+            self.judge(force=True)
+        self.draw_title()
+        self.draw_strip()
+        self.draw_shelf()
+        self.refresh_bindings()
+
+    def _invite(self) -> None:
+        missing = self.selection.missing
+        invite = self.query_one("#invite", EmptyState)
+        if missing and not self.selection.prompt:
+            invite.say("No prompts yet", "`n` writes one.  `i` imports yours: text files, promptfoo.")
+        elif missing:
+            invite.say(
+                "Nothing to compare yet", "`i` imports cases from a file, `c` types one, `space` marks."
+            )
+        else:
+            columns = len(self.selection.subjects)
+            invite.say(
+                "Ready to compare",
+                f"{units.quantity(columns, 'column')} over {safe_text(self.selection.cases, newlines=False)}.",
+                "`r` runs it. `space` marks versions, `m` chooses models, `e` edits a draft.",
+            )
+
+    # Drawing
+
+    def draw_shelf(self) -> None:
+        """Draw the list at the left from what is known."""
+        shown = self.comparison.head.id if self.comparison is not None else None
+        self.outline.show(lines(self.shelf, self.selection, shown))
+
+    def draw_title(self) -> None:
+        """What is on the desk and how far it is, across the top border."""
+        desk = self.query_one("#desk")
+        comparison = self.comparison
+        name = self._desk_name()
+        right = self._progress() if comparison is not None else ""
+        room = desk.size.width - 2 - len(name) - len(right)
+        fill = "─" * max(1, room - 2)
+        desk.border_title = Content.assemble(
+            (clip(name, max(10, desk.size.width - 8)), ""),
+            (f" {fill} " if right else "", "$border-blurred"),
+            (right, "$foreground-muted" if not self.live else "$accent"),
+        )
+
+    def _desk_name(self) -> str:
+        if self.comparison is None:
+            parts = [self.selection.prompt, self.selection.cases]
+            return safe_text(" × ".join(part for part in parts if part) or "Compare", newlines=False)
+        head = self.comparison.head
+        prompts = list(dict.fromkeys(subject.prompt for subject in head.subjects))
+        shown = f" · {LABELS[self.comparison.show]}" if self.comparison.show != "all" else ""
+        rows = f" ({len(self.comparison.rows)})" if len(self.comparison.rows) != len(head.positions) else ""
+        return safe_text(f"{' + '.join(prompts)} × {head.cases_ref}{shown}{rows}", newlines=False)
+
+    def _progress(self) -> str:
+        comparison, job = self.comparison, self.job
+        if comparison is None:
+            return ""
+        done, planned = comparison.done, comparison.head.planned
+        if self.live:
+            parts = [f"{done:,} of {planned:,} cells"]
+            if job is not None and job.state == "queued":
+                parts = ["waiting for its turn", "x takes it back"]
+                return " · ".join(parts)
+            if job is not None and job.rate:
+                parts += [units.rate(job.rate, "cell"), units.time_left((planned - done) / job.rate)]
+            return " · ".join([*parts, "x stops"])
+        parts = [f"{planned:,} cells" if done >= planned else f"{done:,} of {planned:,} cells"]
+        if comparison.reused:
+            parts.append(f"{comparison.reused:,} reused")
+        if done < planned:
+            parts.append("r goes on")
+        return " · ".join(parts)
+
+    def draw_strip(self) -> None:
+        """The whole text of the cell under the cursor, as far as three lines hold it."""
+        strip = self.query_one("#strip", Static)
+        comparison = self.comparison
+        row, column = self.matrix.cursor_row, self.matrix.cursor_column
+        roomy = self.app.size.height >= 30
+        if comparison is None or not roomy or row >= comparison.row_count() or not comparison.head.subjects:
+            strip.display = False
+            return
+        strip.display = True
+        subject = comparison.head.subjects[min(column, len(comparison.head.subjects) - 1)]
+        cell = comparison.cell(row, column)
+        text = cell.text[-600:] if cell.state == "writing" else cell.text[:600]
+        strip.update(
+            Content.assemble(
+                (f"{safe_text(subject.label, newlines=False)} {MARKS[cell.state]} ", "$foreground-muted"),
+                safe_text(" ".join(text.split()) or cell.state.replace("_", " ")),
+            )
+        )
+
+    # Reading the rows on screen
+
+    def on_matrix_window_moved(self, message: Matrix.WindowMoved) -> None:
+        self.read_window()
+
+    @work(exclusive=True, group="window")
+    async def read_window(self) -> None:
+        """Read the texts of the rows on screen that are not known yet, and some on either side."""
+        comparison = self.comparison
+        if comparison is None:
+            return
+        rows = self.matrix.visible_rows
+        around = range(max(0, rows.start - 10), min(len(comparison.rows), rows.stop + 10))
+        wanted = [comparison.rows[row] for row in around]
+        missing = [position for position in wanted if self._lacks(comparison, position)]
+        if not missing:
+            return
+        labels, texts = await self.shell.read(reads.window, self._store, comparison.head, missing)
+        if comparison is self.comparison:
+            comparison.keep_texts(labels, texts)
+            for row in around:
+                if comparison.rows[row : row + 1] and comparison.rows[row] in labels:
+                    self.matrix.refresh_row(row)
+            self.draw_strip()
+
+    @staticmethod
+    def _lacks(comparison: Comparison, position: int) -> bool:
+        if position not in comparison.labels:
+            return True
+        keys = ((position, subject) for subject in range(len(comparison.head.subjects)))
+        return any(key in comparison.outcomes and key not in comparison.texts for key in keys)
+
+    def on_matrix_cursor_moved(self, message: Matrix.CursorMoved) -> None:
+        self.draw_strip()
+        comparison = self.comparison
+        if comparison is not None and comparison.head.subjects:
+            base = comparison.head.baseline or 0
+            self.query_one(VerdictPanel).look_at(
+                comparison.head.subjects[base].label, comparison.head.subjects[message.column].label
+            )
+
+    # Judging
+
+    def judge(self, *, force: bool = False) -> None:
+        """Work the verdict out anew, at most every half second while cells land."""
+        if force or time.monotonic() - self._judged_at >= JUDGE_SECONDS:
+            self._judged_at = time.monotonic()
+            self._judge()
+
+    @work(exclusive=True, group="judge")
+    async def _judge(self) -> None:
+        comparison = self.comparison
+        if comparison is None:
+            return
+        verdicts = await asyncio.to_thread(reads.verdicts, self._store, comparison)
+        if comparison is self.comparison:
+            self.verdicts = verdicts
+            self.query_one(VerdictPanel).show(verdicts)
+
+    # Hearing of changes
+
+    def on_tab_shown(self) -> None:
+        """The shell brought the tab to the front."""
+        self._hidden = False
+
+    def on_tab_hidden(self) -> None:
+        """The shell put another tab in front: stop what only serves the eye."""
+        self._hidden = True
+
+    @work(exclusive=True, group="shelf")
+    async def read_shelf(self, *, at_once: bool = False) -> None:
+        """Read the list at the left again, now or within a second."""
+        wait = self._shelf_read_at + SHELF_SECONDS - time.monotonic()
+        if wait > 0 and not at_once:
+            await asyncio.sleep(wait)
+        self._shelf_read_at = time.monotonic()
+        self.shelf = await self.shell.read(reads.shelf, self._store, frozenset(self._unfolded))
+        self.draw_shelf()
+
+    def on_resize(self) -> None:
+        self.set_class(self.app.size.width < SLIM, "-slim")
+        self.call_after_refresh(self.draw_title)
+        self.draw_strip()
+
+    def tell(self, message: str, **options: Any) -> None:
+        """A toast."""
+        self.app.notify(message, **options)

@@ -1,0 +1,290 @@
+"""A comparison in memory: outcomes of all cells, texts only of the rows on screen. No store, no screen.
+
+Twenty thousand outcomes are small; twenty thousand texts are not, so texts come and go with the visible window.
+"""
+
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from app.prompts.report import Outcome, Shares, decide_pairs, shares_of
+from app.prompts.statistics import Decision, wilson
+from app.prompts.subjects import Subject
+from widgets.matrix import MatrixCell, MatrixColumn, State
+from widgets.units import duration, percent
+
+Show = Literal["all", "differing", "regressions"]
+LABELS: dict[Show, str] = {"all": "", "differing": "only differing", "regressions": "only regressions"}
+
+MOST_TEXTS = 4000
+"""Cells whose texts are kept: some forty screens, a few megabytes."""
+
+_STATES: dict[str, State] = {
+    "passed": "passed",
+    "failed": "failed",
+    "cut_off": "cut_off",
+    "overflow": "overflow",
+    "error": "error",
+    "unscored": "done",
+}
+
+
+class Landed(Protocol):
+    """A finished cell as the store gives it, in bulk or one after the other."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def subject(self) -> int: ...
+    @property
+    def repeat(self) -> int: ...
+    @property
+    def passed(self) -> bool | None: ...
+    @property
+    def score(self) -> float | None: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def reused(self) -> bool: ...
+    @property
+    def latency_ms(self) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is known of a comparison before any cell is read."""
+
+    id: int
+    name: str
+    subjects: tuple[Subject, ...]
+    baseline: int | None
+    cases_ref: str
+    cases_version_id: int
+    positions: Sequence[int]
+    """Positions of the cases that are asked, in the order of the set."""
+    planned: int
+    repeats: int
+    job_id: int | None
+    live: bool
+
+
+@dataclass(frozen=True)
+class CellText:
+    """What the grid shows of one cell: the first repeat's answer and how many different ones there are."""
+
+    text: str
+    reused: bool
+    distinct: int = 1
+
+
+@dataclass(frozen=True)
+class CaseLabel:
+    """The name of a case, its tags, and whether it is held out."""
+
+    title: str
+    tags: tuple[str, ...] = ()
+    held_out: bool = False
+
+
+@dataclass
+class Comparison:
+    """One comparison as the matrix shows it; every method answers at once."""
+
+    head: Head
+    outcomes: dict[tuple[int, int], list[Outcome]] = field(default_factory=dict)
+    """By (position, subject), repeats in the order in which they came."""
+    done: int = 0
+    reused: int = 0
+    texts: dict[tuple[int, int], CellText] = field(default_factory=dict)
+    labels: dict[int, CaseLabel] = field(default_factory=dict)
+    live: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Answers that are being written, by (position, subject)."""
+    rows: list[int] = field(default_factory=list)
+    """Positions on the matrix's rows, after filters."""
+    show: Show = "all"
+    last_cell: int = 0
+    """Row id behind which a tail goes on."""
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            self.rows = list(self.head.positions)
+        self._scored = [0] * len(self.head.subjects)
+        self._passed = [0.0] * len(self.head.subjects)
+        self._latencies: list[list[float]] = [[] for _ in self.head.subjects]
+        self._places = {position: index for index, position in enumerate(self.head.positions)}
+
+    # Taking in
+
+    def take(self, found: Iterable[Landed]) -> set[int]:
+        """Add finished cells; returns the positions that changed. A cell that is known already counts once."""
+        touched = set()
+        for one in found:
+            key = (one.position, one.subject)
+            cells = self.outcomes.setdefault(key, [])
+            if any(known.repeat == one.repeat for known in cells):
+                continue
+            self._count(one.subject, cells, -1)
+            cells.append(Outcome(one.position, one.subject, one.repeat, one.passed, one.score, one.state))
+            self._count(one.subject, cells, 1)
+            if one.latency_ms is not None:
+                insort(self._latencies[one.subject], one.latency_ms)
+            self.done += 1
+            self.reused += one.reused
+            self.live.pop(key, None)
+            self.texts.pop(key, None)
+            touched.add(one.position)
+        return touched
+
+    def _count(self, subject: int, cells: Sequence[Outcome], sign: int) -> None:
+        scored = [bool(one.passed) for one in cells if one.score is not None]
+        if scored:
+            self._scored[subject] += sign
+            self._passed[subject] += sign * sum(scored) / len(scored)
+
+    def keep_texts(self, labels: Mapping[int, CaseLabel], texts: Mapping[tuple[int, int], CellText]) -> None:
+        """Add what was read for a window; the oldest texts go when there are too many."""
+        self.labels.update(labels)
+        self.texts.update(texts)
+        while len(self.texts) > MOST_TEXTS:
+            self.texts.pop(next(iter(self.texts)))
+        while len(self.labels) > MOST_TEXTS:
+            self.labels.pop(next(iter(self.labels)))
+
+    # What the matrix asks
+
+    def columns(self) -> list[MatrixColumn]:
+        return [self._column(index, subject) for index, subject in enumerate(self.head.subjects)]
+
+    def _column(self, index: int, subject: Subject) -> MatrixColumn:
+        count, passed = self._scored[index], self._passed[index]
+        rate, fraction = "", None
+        if count:
+            fraction = passed / count
+            low, high = wilson(passed, count)
+            rate = f"{percent(fraction)}  {low * 100:.0f}–{high * 100:.0f}"
+        latencies = self._latencies[index]
+        note = duration(latencies[len(latencies) // 2] / 1000) if latencies else ""
+        words = []
+        if self.head.baseline == index:
+            words.append("baseline")
+        if subject.prompt_labels:
+            words.append(f"{', '.join(subject.prompt_labels)} ●")
+        if subject.version is None:
+            words.append("•")
+        return MatrixColumn(subject.label, rate, fraction, note, " ".join(words))
+
+    def row_count(self) -> int:
+        return len(self.rows)
+
+    def label(self, row: int) -> tuple[str, str, str]:
+        position = self.rows[row]
+        label = self.labels.get(position)
+        if label is None:
+            return str(position + 1), "…", ""
+        return str(position + 1), label.title, "held out" if label.held_out else ""
+
+    def cell(self, row: int, column: int) -> MatrixCell:
+        position = self.rows[row]
+        key = (position, column)
+        cells = self.outcomes.get(key)
+        if not cells:
+            if key in self.live:
+                return MatrixCell("writing", self.live[key])
+            return MatrixCell("queued" if self.head.live else "none")
+        text = self.texts.get(key)
+        state = state_of(cells)
+        if text is None:
+            return MatrixCell(state, "…")
+        note = f"×{text.distinct} " if text.distinct > 1 else ""
+        return MatrixCell(state, text.text, reused=text.reused, note=note)
+
+    # What is looked for
+
+    def differs(self, position: int) -> bool:
+        """Whether the columns do not all fare alike in this case; cells that are missing say nothing."""
+        found = [state_of(cells) for i in range(len(self.head.subjects)) if (cells := self._at(position, i))]
+        return len(set(found)) > 1
+
+    def regressed(self, position: int) -> bool:
+        """Whether some column fares worse here than the baseline (the first column without one)."""
+        base = share(self._at(position, self.head.baseline or 0))
+        if base is None:
+            return False
+        others = (share(self._at(position, i)) for i in range(len(self.head.subjects)))
+        return any(other is not None and other < base for other in others)
+
+    def _at(self, position: int, subject: int) -> Sequence[Outcome]:
+        return self.outcomes.get((position, subject), ())
+
+    def filter(self, show: Show, positions: Iterable[int] | None = None) -> None:
+        """Choose the rows: those that differ, regress, or all; of `positions` only, when they are given."""
+        self.show = show
+        wanted = (
+            self.head.positions
+            if positions is None
+            else [p for p in self.head.positions if p in set(positions)]
+        )
+        if show == "differing":
+            wanted = [position for position in wanted if self.differs(position)]
+        elif show == "regressions":
+            wanted = [position for position in wanted if self.regressed(position)]
+        self.rows = list(wanted)
+
+    def row_of(self, position: int) -> int:
+        """The row that shows a case, or the nearest one when it is filtered out."""
+        if not self.rows:
+            return 0
+        place = self._places.get(position, 0)
+        return min(range(len(self.rows)), key=lambda row: abs(self._places[self.rows[row]] - place))
+
+    def found_from(self, row: int, step: int) -> int | None:
+        """The next row in that direction where the columns do not fare alike."""
+        at = row + step
+        while 0 <= at < len(self.rows):
+            if self.differs(self.rows[at]):
+                return at
+            at += step
+        return None
+
+    # Statistics
+
+    def shares(self) -> list[Shares]:
+        """Share passed per case for every column."""
+        every = (one for cells in list(self.outcomes.values()) for one in cells)
+        return shares_of(every, len(self.head.subjects))
+
+    def decisions(self) -> list[tuple[int, int, Decision]]:
+        """The rule's word on every pair. A few milliseconds to a second: call it in a thread."""
+        early = self.done < self.head.planned
+        return decide_pairs(self.head.subjects, self.shares(), baseline=self.head.baseline, early=early)
+
+    def states(self) -> list[dict[str, int]]:
+        """How many cells of each state every column has."""
+        found: list[dict[str, int]] = [defaultdict(int) for _ in self.head.subjects]
+        for (_, subject), cells in list(self.outcomes.items()):
+            for one in cells:
+                found[subject][one.state] += 1
+        return found
+
+
+class HasState(Protocol):
+    """Anything with the state of a finished cell."""
+
+    @property
+    def state(self) -> str: ...
+
+
+def state_of(cells: Sequence[HasState]) -> State:
+    """One sign for all repeats of a cell: mixed when some passed and some did not."""
+    states = {one.state for one in cells}
+    if len(states) == 1:
+        return _STATES.get(cells[0].state, "error")
+    return "mixed" if "passed" in states else _STATES.get(cells[0].state, "error")
+
+
+def share(cells: Sequence[Outcome]) -> float | None:
+    """The share of a cell's repeats that passed; None when none was scored."""
+    scored = [bool(one.passed) for one in cells if one.score is not None]
+    return sum(scored) / len(scored) if scored else None
