@@ -31,9 +31,9 @@ class Command(NamedTuple):
 
 
 def commands(app: "Workbench", screen: Screen[Any]) -> list[Command]:
-    """What can be done in this state: keys of the focused widget first, then the workbench, then
-    operations."""
+    """What can be done in this state: keys of the focused widget first, then the workbench's; movement last."""
     found: list[Command] = []
+    quiet: list[Command] = []
     seen: set[tuple[str, str]] = set()
     for active in screen.active_bindings.values():
         binding = active.binding
@@ -45,18 +45,14 @@ def commands(app: "Workbench", screen: Screen[Any]) -> list[Command]:
             continue  # what has no id is Textual's own: going to the next widget, copying a selection
         title = binding.description[:1].upper() + binding.description[1:]
         title = f"Go to {title}" if binding.action.startswith("stage(") else title
-        found.append(
-            Command(
-                title,
-                binding.tooltip,
-                app.get_key_display(binding),
-                _key_runner(app, binding.action, active.node),
-            )
-        )
+        told = found if binding.show or active.node is app else quiet
+        do = _key_runner(app, binding.action, active.node)
+        told.append(Command(title, binding.tooltip, app.get_key_display(binding), do))
     return [
         *found,
         Command("Trash", "what was removed, and the way back", "", app.action_trash),
         Command("Disk use", "what takes how much, and clean-up", "", app.action_disk_use),
+        *quiet,
     ]
 
 
