@@ -162,11 +162,12 @@ class CaseForm(VerticalScroll, can_focus=False):
                 yield CheckRow(check)
         yield Static("About it", classes="heading")
         fields: tuple[tuple[str, Widget], ...] = (
-            ("name", LineField(str(given.get("name") or ""), placeholder="optional"),
-            ("tags", LineField(", ".join(given.get("tags") or []), placeholder="by commas"),
-            ("split", ChoiceField(SPLITS, str(given.get("split") or "tune")),
-        ):
-            with Horizontal(classes="row"):
+            ("name", LineField(str(given.get("name") or ""), placeholder="optional")),
+            ("tags", LineField(", ".join(given.get("tags") or []), placeholder="by commas")),
+            ("split", ChoiceField(SPLITS, str(given.get("split") or "tune"))),
+        )
+        for label, field in fields:
+            with Horizontal(classes="row", id=f"row-{label}"):
                 yield Static(label)
                 yield field
 

@@ -132,7 +132,9 @@ class Looking(PromptsBase):
         if comparison is None:
             return
         summary = await self._report(comparison)
-        self.app.push_screen(PageScreen("Results by tag", tag_lines(summary)))
+        self.app.push_screen(
+            PageScreen("Results by tag", tag_lines(summary, min(120, int(self.app.size.width * 0.95) - 6)))
+        )
 
     @work(exclusive=True, group="page")
     async def action_noise(self) -> None:

@@ -41,7 +41,7 @@ class PageScreen(ModalScreen[None]):
     DEFAULT_CSS = """
     PageScreen { align: center middle; }
     PageScreen > VerticalScroll {
-        width: 100; max-width: 95%; height: auto; max-height: 88%; padding: 1 2;
+        width: 126; max-width: 95%; height: auto; max-height: 88%; padding: 1 2;
         background: $background; border: round $border; border-title-color: $accent;
         scrollbar-size-vertical: 1;
     }
@@ -67,32 +67,26 @@ class PageScreen(ModalScreen[None]):
         self.query_one(VerticalScroll).focus()
 
 
-NAME_WIDTH = 22
-COLUMN_WIDTH = 24
+NAME_WIDTH = 20
+LEAST_COLUMN = 12
 
 
-def tag_lines(summary: Mapping[str, Any]) -> list[Content]:
-    """Pass rates by tag as a table; a description, never a verdict."""
+def tag_lines(summary: Mapping[str, Any], width: int) -> list[Content]:
+    """Pass rates by tag as a table of at most `width` cells; a description, never a verdict."""
     rows = summary.get("by_tag") or []
     if not rows:
         return [keyed("The cases have no tags. `c` opens them, where tags can be typed.")]
     names = [str(subject["name"]) for subject in summary["subjects"]]
-    lines = [
-        Content.styled(
-            pad("tag", NAME_WIDTH)
-            + pad("cases", 6, right=True)
-            + "  "
-            + "".join(pad(n, COLUMN_WIDTH) for n in names),
-            "$foreground-muted",
-        )
-    ]
+    column = max(LEAST_COLUMN, min(26, (width - NAME_WIDTH - 8) // len(names)))
+    head = pad("tag", NAME_WIDTH) + pad("cases", 6, right=True) + "  "
+    lines = [Content.styled(head + "".join(pad(name, column) for name in names), "$foreground-muted")]
     for row in rows:
         parts: list[tuple[str, str]] = [
             (pad(row["tag"], NAME_WIDTH), "bold"),
             (pad(row["cases"], 6, right=True) + "  ", "$foreground-muted"),
         ]
         for subject in row["subjects"]:
-            parts += _rate(subject)
+            parts += _rate(subject, column)
         lines.append(Content.assemble(*parts))
     lines.append(Content())
     lines.append(
@@ -104,16 +98,14 @@ def tag_lines(summary: Mapping[str, Any]) -> list[Content]:
     return [Content("\n").join(lines)]
 
 
-def _rate(subject: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _rate(subject: Mapping[str, Any], width: int) -> list[tuple[str, str]]:
     if subject["pass_rate"] is None:
-        return [(pad("no checks", COLUMN_WIDTH), "$foreground-muted")]
+        return [(pad("no checks", width), "$foreground-muted")]
+    rate = f"{percent(subject['pass_rate'])} {subject['ci_low'] * 100:.0f}–{subject['ci_high'] * 100:.0f}"
+    if width < 22:
+        return [(pad(rate, width), "")]
     full, rest = bar(subject["pass_rate"], 8)
-    interval = f"{subject['ci_low'] * 100:.0f}–{subject['ci_high'] * 100:.0f}"
-    return [
-        (full, "$accent"),
-        (rest, "$foreground-disabled"),
-        (pad(f" {percent(subject['pass_rate'])} {interval}", COLUMN_WIDTH - 8), ""),
-    ]
+    return [(full, "$accent"), (rest, "$foreground-disabled"), (pad(f" {rate}", width - 8), "")]
 
 
 def noise_lines(summary: Mapping[str, Any], repeats: int) -> list[str | Content]:
