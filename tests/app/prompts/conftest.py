@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from app.engine.model_files import quick_hash
-from app.jobs import runner
+from app.jobs import registry, runner
+from app.jobs.context import Context
+from app.jobs.fields import plain
 from app.jobs.runner import Result
-from store import datasets, models, prompts
+from app.jobs.values import validated
+from store import datasets, jobs, models, prompts
+from store.errors import LatheError
 from store.workspace import Store
 from tests.tiny_models import tiny_gguf
 
@@ -66,12 +70,29 @@ def desk(workspace: Store, tiny_model: Path) -> Store:
 
 
 @pytest.fixture
-def run(workspace: Store) -> Callable[..., Result]:
-    """`run(operation, **values)` runs it to its end, in this process or as a real job, and gives the
+def run(workspace: Store, tmp_path: Path) -> Callable[..., Result]:
+    """`run(operation, **values)` runs it to its end in this process, with a job's row, and gives the
     result."""
 
-    def run_it(name: str, **values: Any) -> Result:
-        outcome = runner.start(workspace, name, values)
-        return outcome if isinstance(outcome, Result) else runner.wait(workspace, outcome.id)
+    def run_it(name: str, /, **values: Any) -> Result:
+        known = registry.operation(name)
+        if known.kind == "inline":
+            outcome = runner.start(workspace, name, values)
+            assert isinstance(outcome, Result)
+            return outcome
+        spec = validated(known.spec, values)
+        job = jobs.enqueue(workspace, name, "prompts", known.kind, plain(spec), name)
+        jobs.claim(workspace, job.id, nonce="")
+        events: list[dict[str, Any]] = []
+        context = Context(workspace, job.id, 1, tmp_path / "jobs" / str(job.id), events.append)
+        try:
+            summary = known.function()(spec, context)
+        except LatheError as error:
+            jobs.finish(workspace, job.id, "failed", "failed", error=str(error))
+        else:
+            outputs = [event for event in events if event["kind"] == "output"]
+            kept = [{key: event[key] for key in ("noun", "id", "ref")} for event in outputs]
+            jobs.finish(workspace, job.id, "done", "done", summary=summary, outputs=kept)
+        return Result(jobs.job(workspace, job.id))
 
     return run_it
