@@ -293,7 +293,7 @@ def engine_fingerprint(
 
 def fingerprint_of(model: ModelVersion, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """`engine_fingerprint` for a model version that is already at hand."""
-    parsed = parse_settings(None if settings is None else dict(settings))
+    parsed = parse_settings(dict(settings) if settings is not None else model.facts.get("settings"))
     gguf = model.format == "gguf"
     package = "llama-cpp-python" if gguf else "transformers"
     try:

@@ -71,14 +71,16 @@ class Hub:
     async def loaded(self, ref: str, settings: object = None) -> LoadedModel:
         """The loaded model that `ref` means, loading it if need be.
 
-        `settings` None takes it as it is loaded now; other settings load it anew, unless it is answering somebody.
+        `settings` None takes it as it is loaded now, or else with the settings kept in its facts; other settings load
+        it anew, unless it is answering somebody.
         """
         self._refuse_while_paused()
         version = stored_models.model_version(self.store, ref)
         lock = self._loading.setdefault(version.id, asyncio.Lock())
         async with lock:
             model = self.models.get(version.id)
-            wanted = parse_settings(settings) if settings is not None or model is None else model.settings
+            given = settings if settings is not None else version.facts.get("settings")
+            wanted = model.settings if model is not None and settings is None else parse_settings(given)
             if model is not None and model.alive:
                 if wanted == model.settings:
                     model.used_at = time.monotonic()
@@ -320,6 +322,11 @@ class Hub:
 
 def _check_files(version: ModelVersion) -> None:
     path = Path(version.path)
+    if version.format == "adapter":
+        raise LatheError(
+            f"{version.ref} is an adapter: it changes another model and cannot answer by itself. Merge it into its "
+            "base model and register the result."
+        )
     if not path.exists():
         raise LatheError(
             f"{version.ref} is gone from disk: there is no {path}. Put it back or register it again."
