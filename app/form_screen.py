@@ -11,6 +11,7 @@ from textual import on, work
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -28,6 +29,26 @@ if TYPE_CHECKING:
 
 ESTIMATE_AFTER = 0.4
 """Seconds without typing before the estimate and the draft are made."""
+
+
+class RunLine(Static, can_focus=True):
+    """The last stop of the tab key: enter runs what was filled in."""
+
+    DEFAULT_CSS = """
+    RunLine { height: 1; width: auto; padding: 0 2; margin: 0 1; color: $text-muted; background: $surface; }
+    RunLine:focus { color: $background; background: $accent; text-style: bold; }
+    """
+    BINDINGS = [Binding("enter,space", "screen.run", "run", show=False, id="form.run-line")]
+    HELP = "**enter** runs it; so does **ctrl+r** from any field."
+
+    def __init__(self) -> None:
+        super().__init__("run", markup=False)
+
+    def on_click(self) -> None:
+        self.post_message(self.Clicked())
+
+    class Clicked(Message):
+        """Run it, says the mouse."""
 
 
 class FormScreen(ModalScreen[Any]):
@@ -76,6 +97,7 @@ class FormScreen(ModalScreen[Any]):
             yield Static("", markup=False, id="about")
             yield Static("", markup=False, id="explained")
             yield Static("", markup=False, id="estimate")
+            yield RunLine()
 
     def on_mount(self) -> None:
         self._load()
@@ -188,6 +210,9 @@ class FormScreen(ModalScreen[Any]):
         else:
             self.app.notify(f"{self._operation.title}: done.")
         self.dismiss(outcome)
+
+    def on_run_line_clicked(self) -> None:
+        self.action_run()
 
     def action_show_command(self) -> None:
         values = self._checked()

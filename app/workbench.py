@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import importlib
 import io
 import sys
 from collections import deque
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual import work
 from textual._context import active_message_pump
@@ -22,7 +23,7 @@ from app import themes
 from app.keys import APP_BINDINGS, config_folder
 from app.panes import StoreChanged, TabArea
 from app.stages import STAGES, Stage
-from app.standing import LIVE, Standing, look, status_parts
+from app.standing import LIVE, Standing, loaded_models, look, status_parts
 from store import jobs, settings
 from store.errors import LatheError
 from store.workspace import Store, open_store
@@ -30,6 +31,9 @@ from widgets import units
 from widgets.hint_bar import HintBar
 from widgets.text import safe_text
 from widgets.top_bar import TabLabel, TopBar
+
+if TYPE_CHECKING:
+    from app.engine.client import AsyncEngineClient
 
 Answer = TypeVar("Answer")
 POLL_SECONDS = 0.25
@@ -62,6 +66,8 @@ class Workbench(App[int], inherit_bindings=False):
         self._live: dict[int, str] = {}
         self._rates: deque[float] = deque(maxlen=6)
         self.models: tuple[str, ...] = ()
+        """References of the models that the engine holds in memory."""
+        self._engine: AsyncEngineClient | None = None
         for theme in themes.HOUSE_THEMES:
             self.register_theme(theme)
         chosen = str(settings.get(store, "theme"))
@@ -128,7 +134,20 @@ class Workbench(App[int], inherit_bindings=False):
         elif not self._standing.running:
             self._rates.clear()
         await self._report_finished_jobs()
+        await self._look_at_engine()
         self.show_standing()
+
+    async def _look_at_engine(self) -> None:
+        """Which models are in memory; an engine that is not there is not started for this."""
+        if not (self.root / "engine.json").exists():
+            self.models = ()
+            return
+        # Importing the client takes 60 ms: on the reading thread, so that no key press waits for it.
+        await self.read(importlib.import_module, "app.engine.client")
+        try:
+            self.models = loaded_models(await self.engine().status(start=False))
+        except LatheError:
+            self.models = ()  # it left between two looks, as an idle engine does
 
     def show_standing(self) -> None:
         """Draw the right of the top line anew."""
@@ -224,11 +243,13 @@ class Workbench(App[int], inherit_bindings=False):
 
         return edit(self, text, suffix)
 
-    def engine(self) -> Any:
-        """A client of this workspace's engine for use on the screen's event loop."""
-        from app.engine.client import AsyncEngineClient
+    def engine(self) -> "AsyncEngineClient":
+        """The client of this workspace's engine for use on the screen's event loop; one for the whole session."""
+        if self._engine is None:
+            from app.engine.client import AsyncEngineClient
 
-        return AsyncEngineClient(self.root)
+            self._engine = AsyncEngineClient(self.root)
+        return self._engine
 
     def notify(
         self,

@@ -77,6 +77,10 @@ def _as_text(value: Any) -> str:
     return str(value)
 
 
+def _bound(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+
+
 class FieldRow(Vertical):
     """A title, an editor, and an error below when there is one."""
 
@@ -129,9 +133,9 @@ class FieldRow(Vertical):
         if field.placeholder:
             return field.placeholder
         if field.minimum is not None and field.maximum is not None:
-            return f"{field.minimum:g} to {field.maximum:g}"
+            return f"{_bound(field.minimum)} to {_bound(field.maximum)}"
         if field.minimum is not None:
-            return f"at least {field.minimum:g}"
+            return f"at least {_bound(field.minimum)}"
         if field.type == "list":
             return "several, by commas"
         return "" if field.required or field.default is not None else "nothing"

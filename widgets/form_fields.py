@@ -28,7 +28,7 @@ class LineField(Input):
     """One line of text, a number, or references by commas. `picks` is the noun that enter chooses from."""
 
     DEFAULT_CSS = """
-    LineField { border: none; height: 1; padding: 0 1; background: $surface; }
+    LineField { border: none; height: 1; width: 1fr; padding: 0 1; background: $surface; }
     LineField:focus { border: none; background: $panel; }
     LineField.-invalid, LineField.-invalid:focus { border: none; }
     """
@@ -62,7 +62,7 @@ class TextField(SafeTextArea):
     """Several lines of text. Tab leaves the field: a form is walked with it."""
 
     DEFAULT_CSS = """
-    TextField { border: none; height: 5; padding: 0 1; background: $surface; }
+    TextField { border: none; height: 5; width: 1fr; padding: 0 1; background: $surface; }
     TextField:focus { border: none; background: $panel; }
     """
 

@@ -143,12 +143,10 @@ def bench_launch(root: Path) -> None:
             theirs.append(other)
     fast, bare_fast = (statistics.median(seconds for seconds, _ in runs) for runs in (ours, theirs))
     large, bare_large = (statistics.median(peak for _, peak in runs) for runs in (ours, theirs))
-    print(
-        f"launch to full paint: {fast / bare_fast:.2f}x ({fast * 1000:.0f} ms against {bare_fast * 1000:.0f} ms, empty ten-tab app; at most 1.7x)"
-    )
-    print(
-        f"peak memory: {large / bare_large:.2f}x ({large / 1024:.0f} MiB against {bare_large / 1024:.0f} MiB; at most 1.7x)"
-    )
+    times = f"{fast * 1000:.0f} ms against {bare_fast * 1000:.0f} ms"
+    print(f"launch to full paint: {fast / bare_fast:.2f}x ({times} of an empty ten-tab app; at most 1.7x)")
+    peaks = f"{large / 1024:.0f} MiB against {bare_large / 1024:.0f} MiB"
+    print(f"peak memory: {large / bare_large:.2f}x ({peaks}; at most 1.7x)")
 
 
 def bench_keys(root: Path, *, busy: bool) -> None:
@@ -167,21 +165,14 @@ def bench_keys(root: Path, *, busy: bool) -> None:
             job.terminate()
             job.wait()
         state = "while a comparison runs" if busy else "idle"
-        print(
-            f"key to screen, {state}: p95 {p95(mine):.1f} ms, median {statistics.median(mine):.1f} ms (at most 30 ms; a bare table {p95(other):.1f} ms)"
-        )
+        figures = f"p95 {p95(mine):.1f} ms, median {statistics.median(mine):.1f} ms"
+        print(f"key to screen, {state}: {figures} (at most 30 ms; a bare table {p95(other):.1f} ms)")
 
 
 def _start_comparison(root: Path) -> subprocess.Popen[bytes]:
     """A comparison that outlasts the measurement; returns once its first cells are finished."""
-    words = [
-        "prompt=route-ticket",
-        "versions=1,2,3",
-        "cases=tickets",
-        "model=starter",
-        "repeats=20",
-        "sampling.temperature=1",
-    ]
+    words = ["prompt=route-ticket", "versions=1,2,3", "cases=tickets", "model=starter"]
+    words += ["repeats=20", "sampling.temperature=1"]
     command = [sys.executable, "-P", "-m", "app", "run", "prompt.compare", "--workspace", str(root), *words]
     job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if job.stderr is not None:
