@@ -19,7 +19,6 @@ from app.prompts.template import TemplateProblem
 from app.prompts.text_folder import read_folder, write_cases, write_prompt
 from store import datasets, evaluations, prompts
 from store.errors import BadInput
-from store.hashing import content_hash
 from store.refs import check_name
 from store.workspace import Store
 
@@ -172,7 +171,7 @@ def _same_as_latest(store: Store, name: str, content: PromptContent) -> str | No
     if not any(prompt.name == name for prompt in prompts.list_prompts(store, filter=name, limit=1000)):
         return None
     latest = prompts.prompt_version(store, name)
-    return latest.ref if latest.hash == content_hash(content_data(content)) else None
+    return latest.ref if parse_content(latest.content, f"the prompt {latest.ref}") == content else None
 
 
 def _same_cases(store: Store, name: str, rows: list[dict[str, Any]], checks: list[dict[str, Any]]) -> bool:

@@ -59,7 +59,7 @@ def write_prompt(folder: Path, name: str, content: PromptContent) -> Path:
         files[f"example-{number:02d}-user.txt"] = example["user"] + "\n"
         files[f"example-{number:02d}-assistant.txt"] = example["assistant"] + "\n"
         sources.append(example["source"])
-    if any(sources):
+    if any(source is not None for source in sources):
         data["example_sources"] = sources
     files["settings.json"] = json.dumps(data, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     for old in target.iterdir():
