@@ -71,7 +71,26 @@ def main(arguments: list[str]) -> int:
         # The reader has seen enough (`| head`); Python would complain once more while it shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except Exception as error:
+        if os.environ.get("LATHE_DEBUG"):
+            raise
+        return complain(_fault(error), FAILED)
     return status
+
+
+def _fault(error: Exception) -> str:
+    """Put the traceback of a mistake of ours into a file, and say where; a person gets a sentence."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="lathe-", suffix=".log", encoding="utf-8", delete=False
+    ) as file:
+        traceback.print_exception(error, file=file)
+    return (
+        f"Lathe has a fault: {type(error).__name__}: {error}. What was saved is safe; what happened stands in "
+        f"{file.name}."
+    )
 
 
 def complain(error: object, status: int) -> int:

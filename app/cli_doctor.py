@@ -128,7 +128,7 @@ def _protection() -> list[Line]:
 def _workspace(store: Store) -> list[Line]:
     from store.doctor import check
 
-    from app.jobs.supervisor import take_lock
+    from app.jobs.keeper import take_lock
 
     connection = store.read()
     version = connection.execute("SELECT sqlite_version()").fetchone()[0]

@@ -77,7 +77,6 @@ def jobs(arguments: list[str]) -> int:
         from app.cli_show import show_jobs
 
         with opened(root_of(given.workspace)) as store:
-            runner.tend(store)
             show_jobs(store, given.limit, given.json)
         return DONE
     if given.job is None:
@@ -95,7 +94,6 @@ def jobs(arguments: list[str]) -> int:
         job = runner.resume(store, given.job) if given.action == "resume" else job_store.job(store, given.job)
         if given.detach:
             return _detached(job, given.json)
-        runner.tend(store)
         with Narration() as narration:
             result = _watch(store, job.id, narration)
         return _report(registry.operation(job.operation, job.stage), result, given.json)

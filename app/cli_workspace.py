@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.cli import DONE, say
 from app.jobs import offline
+from app.jobs.keeper import tend
 from store.errors import BadInput, NotFound
 from store.workspace import DATABASE, Store, find_workspace, open_store
 
@@ -65,6 +66,7 @@ def opened(root: Path, *, create: bool = False) -> Iterator[Store]:
     store = open_store(root, create=create)
     try:
         offline.install(False, root)
+        tend(store)
         yield store
     finally:
         store.close()

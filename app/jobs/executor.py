@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -93,10 +94,12 @@ class LocalExecutor:
 
     def signal(self, handle: Handle) -> None:
         """SIGTERM to the worker alone: its children are for it to end."""
-        if self.poll(handle) is None:
-            os.kill(handle.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # gone between the look and the signal
+            if self.poll(handle) is None:
+                os.kill(handle.pid, signal.SIGTERM)
 
     def kill(self, handle: Handle) -> None:
         """SIGKILL to the worker's whole session group."""
-        if self.poll(handle) is None:
-            os.killpg(handle.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            if self.poll(handle) is None:
+                os.killpg(handle.pid, signal.SIGKILL)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,18 +10,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from app.jobs import offline, registry
+from app.jobs import registry
 from app.jobs.context import Context
 from app.jobs.fields import leaves, plain
+from app.jobs.keeper import LOG, ensure_supervisor, tend
 from app.jobs.operation import Operation, Spec
-from app.jobs.supervisor import take_lock
 from app.jobs.values import as_words, validated, with_absolute_paths
 from store import jobs
-from store.errors import BadInput, NotFound
+from store.errors import BadInput, LatheError, NotFound
 from store.workspace import Store
 
 POLL_SECONDS = 0.05
 TEND_EVERY_SECONDS = 1.0
+MOST_STARTS = 60
+"""Somebody may kill the supervisor now and then; one that never stays up has a fault that waiting cannot mend."""
 Event = dict[str, Any]
 
 
@@ -109,7 +108,7 @@ def wait(
     """
     last: jobs.Job | None = None
     seen: int | None = None
-    tended = time.monotonic()
+    tended, started = time.monotonic(), 0
     while True:
         if each_look is not None:
             each_look()
@@ -129,7 +128,12 @@ def wait(
                 return Result(job)
         if time.monotonic() - tended > TEND_EVERY_SECONDS:
             tended = time.monotonic()
-            ensure_supervisor(store.root)  # somebody may have killed it under us
+            started += ensure_supervisor(store.root)  # somebody may have killed it under us
+            if started > MOST_STARTS:
+                raise LatheError(
+                    f"The process that looks after jobs ends again and again. Its log is {store.root / LOG}; job "
+                    f"{job_id} waits in the queue."
+                )
         time.sleep(POLL_SECONDS)
 
 
@@ -157,32 +161,6 @@ def resume(store: Store, job_id: int) -> jobs.Job:
     jobs.requeue(store, job_id)
     ensure_supervisor(store.root)
     return jobs.job(store, job_id)
-
-
-def tend(store: Store) -> bool:
-    """See to it that somebody looks after the jobs that are not finished; True when there are any."""
-    waiting = bool(jobs.list_jobs(store, states=jobs.LIVE, limit=1))
-    if waiting:
-        ensure_supervisor(store.root)
-    return waiting
-
-
-def ensure_supervisor(root: Path) -> None:
-    """Start the workspace's supervisor unless one runs. Whoever enqueues calls this afterwards."""
-    lock = take_lock(root, patience=0)
-    if lock is None:
-        return
-    os.close(lock)
-    with (root / "supervisor.log").open("ab") as log:
-        subprocess.run(
-            [sys.executable, "-P", "-m", "app.jobs.supervisor", str(root)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=root,
-            env=offline.environment(os.environ, allowed=True),
-            check=True,
-        )
 
 
 def command_line(job: jobs.Job) -> str:
@@ -247,3 +225,16 @@ def _run_here(
         for event in events:
             on_event(event)
     return Result(jobs.job(store, job.id))
+
+
+__all__ = [
+    "Result",
+    "command_line",
+    "ensure_supervisor",
+    "resume",
+    "start",
+    "stop",
+    "tend",
+    "title_of",
+    "wait",
+]

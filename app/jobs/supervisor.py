@@ -7,7 +7,6 @@ time and nonce) and carries on; it leaves by itself when there has been nothing 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -22,6 +21,7 @@ from types import FrameType
 from app.jobs import offline, reasons
 from app.jobs.executor import LOG, Executor, Launch, LocalExecutor
 from app.jobs.intake import Intake
+from app.jobs.keeper import take_lock
 from app.jobs.processes import Handle, alive, find, resident_bytes
 from app.jobs.worker import ORDER
 from store import jobs, settings
@@ -36,7 +36,6 @@ LEAVE_AFTER_SECONDS = 5.0
 INSIST_AFTER_SECONDS = 2.0
 KILL_AFTER_SECONDS = 5.0
 LIGHT_WORKERS = 4
-LOCK = "supervisor.lock"
 MOST_LIVE_JOBS = 100_000
 
 
@@ -236,24 +235,6 @@ def _write_order(folder: Path, job: jobs.Job, nonce: str, network: bool) -> None
     fresh = folder / f"{ORDER}.new"
     fresh.write_text(json.dumps(order), encoding="utf-8")
     fresh.replace(folder / ORDER)
-
-
-def take_lock(root: Path, patience: float = 1.0) -> int | None:
-    """The lock that makes a supervisor the only one, as an open file; None when another one has it.
-
-    A little patience, because whoever asks whether a supervisor runs holds the lock for a moment, too.
-    """
-    file = os.open(root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return file
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(file)
-                return None
-            time.sleep(TICK_SECONDS)
 
 
 def supervise(root: Path) -> None:
