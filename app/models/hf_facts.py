@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.engine.chat_template import mentions_thinking, template_hash
+from app.engine.hf_files import chat_template_of
 from app.models.file_kind import file_kind, first_bytes
 from app.models.safetensors_header import BITS, SafetensorsHeader, read_safetensors
 from app.models.safety import PICKLE_ADVICE, Refused, check_folder, read_json
@@ -34,7 +35,12 @@ def hf_facts(folder: Path) -> dict[str, Any]:
     head_dim = _whole(shape, "head_dim") or (hidden // heads if hidden and heads else 0)
     tokens = _object(folder / "tokenizer_config.json", missing_is_empty=True)
     kind, vocabulary = _tokenizer(folder)
-    template = chat_template(folder, tokens)
+    own = folder / "chat_template.jinja"
+    if own.is_file() and own.stat().st_size > MAX_TEMPLATE:
+        raise Refused(
+            f"{own.name} is {own.stat().st_size} bytes long; no chat template is, so it was not opened."
+        )
+    template = chat_template_of(folder)
     if template is None:
         notes.append(
             "It brings no chat template, so nobody knows how it expects messages; choose one in its settings."
@@ -105,24 +111,6 @@ def adapter_facts(folder: Path) -> dict[str, Any]:
         },
         "notes": notes,
     }
-
-
-def chat_template(folder: Path, tokens: Mapping[str, Any] | None = None) -> str | None:
-    """The template as transformers would find it: chat_template.jinja, chat_template.json, tokenizer_config.json."""
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return _text(file, MAX_TEMPLATE) or None
-    if (folder / "chat_template.json").is_file():
-        source = _object(folder / "chat_template.json").get("chat_template")
-    else:
-        found = (
-            tokens if tokens is not None else _object(folder / "tokenizer_config.json", missing_is_empty=True)
-        )
-        source = found.get("chat_template")
-    if isinstance(source, list):
-        named = {item.get("name"): item.get("template") for item in source if isinstance(item, dict)}
-        source = named.get("default") or next(iter(named.values()), None)
-    return source[:MAX_TEMPLATE] if isinstance(source, str) and source.strip() else None
 
 
 def licence(folder: Path) -> str:

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.models.discover import last_found
 from app.models.examine import Examined, examine
 from app.models.naming import clean_name
-from store.models import ModelVersion, list_models, model_versions, register_version, update_facts
+from store.models import ModelVersion, list_models, model_versions, register_version
 from store.workspace import Store
 
 if TYPE_CHECKING:
@@ -24,8 +25,15 @@ def run(spec: RegisterSpec, context: Context) -> dict[str, Any]:
     context.progress(0, 2, "reading headers")
     found = examine(Path(spec.path))
     context.raise_if_stopped()
+    seen = next((item for item in last_found(context.store)[1] if item.path == str(found.path)), None)
     version = register(
-        context.store, found, name=spec.name, tag=spec.tag, default=spec.default, job_id=context.job_id
+        context.store,
+        found,
+        name=spec.name or (seen.name if seen else None),
+        tag=spec.tag or (seen.tag if seen else None),
+        default=spec.default,
+        origin=seen.origin if seen else None,
+        job_id=context.job_id,
     )
     context.publish("model", version.id, version.ref, version.hash or version.quick_hash)
     for note in found.facts.get("notes", []):
@@ -52,8 +60,10 @@ def register(
     before = _registered(store, str(found.path))
     kept = {key: before.facts[key] for key in KEPT_FACTS if before is not None and key in before.facts}
     facts = {**found.facts, **kept} | ({"origin": origin} if origin else {})
+    if origin and not facts.get("licence"):
+        facts["licence"] = str(origin.get("licence") or "")
     parent = base_of(store, found.facts["adapter"]) if "adapter" in found.facts else None
-    version = register_version(
+    return register_version(
         store,
         name if name else found.name,
         tag=tag if tag else clean_name(found.tag),
@@ -66,9 +76,6 @@ def register(
         job_id=job_id,
         default=default,
     )
-    if origin and version.facts.get("origin") != origin:
-        update_facts(store, version.id, {"origin": origin})
-    return version
 
 
 def base_of(store: Store, adapter: dict[str, Any]) -> ModelVersion | None:

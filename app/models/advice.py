@@ -1,0 +1,142 @@
+"""What to load a model with on this machine: context, slots, threads, GPU layers, and whether it fits into memory.
+
+The sums are the engine's own (`app.engine.memory`, `app.engine.settings`), so that the card and the loader agree.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from app.engine.memory import BUDGET_SHARE, Memory, machine_memory, needed_bytes
+from app.engine.settings import LoadSettings, parse_settings, physical_cores, plan_context
+from store.errors import LatheError
+from store.models import ModelVersion
+
+NVIDIA_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A graphics card as its driver describes it; memory in bytes."""
+
+    name: str
+    total: int
+    free: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is to run on."""
+
+    cores: int
+    memory: Memory
+    gpus: tuple[Gpu, ...]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """How a version would be loaded at one context. `free` is what models may take of the memory now."""
+
+    settings: LoadSettings
+    context: int
+    slots: int
+    needed: int
+    free: int
+    measured: bool
+    problem: str = ""
+
+    @property
+    def fits(self) -> bool:
+        return not self.problem and self.needed <= self.free
+
+
+def machine() -> Machine:
+    """What this machine has now. Asks the driver for its cards once; takes milliseconds after that."""
+    return Machine(physical_cores(), machine_memory(), gpus())
+
+
+@lru_cache(maxsize=1)
+def gpus() -> tuple[Gpu, ...]:
+    """The NVIDIA cards, asked of nvidia-smi where there is one; no library is loaded for it."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ()
+    query = ["--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(
+            [program, *query], capture_output=True, text=True, timeout=NVIDIA_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    found = []
+    for line in answer.stdout.splitlines():
+        name, *numbers = (part.strip() for part in line.split(","))
+        if len(numbers) == 2 and all(number.isdigit() for number in numbers):
+            found.append(Gpu(name, int(numbers[0]) << 20, int(numbers[1]) << 20))
+    return tuple(found)
+
+
+def advise(version: ModelVersion, there: Machine, *, context: int | None = None, held: int = 0) -> Advice:
+    """How the engine would load `version` with its stored settings, at `context` tokens when that is given.
+
+    `held` are bytes that loaded models hold already and could give back.
+    """
+    facts = version.facts
+    settings = parse_settings(facts.get("settings") or {})
+    if context is not None:
+        settings = replace(settings, context=context)
+    free = int((there.memory.available + held) * BUDGET_SHARE)
+    per_token = int(facts.get("cache_bytes_per_token") or 0)
+    room = max(free - version.size_bytes, 1 << 30)
+    try:
+        plan = plan_context(
+            settings, trained=facts.get("context_length"), bytes_per_token=per_token, free_bytes=room
+        )
+        needed = needed_bytes(
+            size_bytes=version.size_bytes,
+            format=version.format,
+            facts=facts,
+            settings=settings,
+            free_bytes=free,
+        )
+    except LatheError as error:
+        least = version.size_bytes + (settings.context or 0) * per_token
+        return Advice(settings, settings.context or 0, settings.slots or 1, least, free, False, str(error))
+    measured = facts.get("measured")
+    known = isinstance(measured, dict) and measured.get("settings") == settings.wire()
+    return Advice(settings, plan.context, plan.slots, needed, free, known)
+
+
+def context_steps(facts: dict[str, Any]) -> list[int]:
+    """Contexts worth asking about: powers of two from 512 up to what the model was trained for."""
+    trained = int(facts.get("context_length") or 4096)
+    steps = [512]
+    while steps[-1] * 2 <= trained:
+        steps.append(steps[-1] * 2)
+    if steps[-1] < trained:
+        steps.append(trained)
+    return [step for step in steps if step <= trained] or [trained]
+
+
+def where_it_runs(settings: LoadSettings, there: Machine) -> str:
+    """A sentence about threads and GPU layers."""
+    threads = f"{settings.threads} thread{'' if settings.threads == 1 else 's'} of {len(os.sched_getaffinity(0))} cores"
+    if not there.gpus:
+        return f"on the processor, {threads}"
+    layers = "all layers" if settings.gpu_layers in (None, -1) else f"{settings.gpu_layers} layers"
+    if settings.gpu_layers == 0:
+        return f"on the processor, {threads} (the GPU is left alone)"
+    return f"{layers} on {there.gpus[0].name} where llama.cpp was built for it, {threads}"
+
+
+def free_disk(folder: Path) -> int:
+    """Bytes free on the disk that holds `folder`, or its nearest parent that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
