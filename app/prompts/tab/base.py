@@ -76,6 +76,8 @@ class PromptsBase(Vertical):
         self._shelf_read_at = 0.0
         self._judged_at = 0.0
         self._hidden = False
+        self.selection_read = False
+        """Whether the first read is on the screen."""
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -130,6 +132,7 @@ class PromptsBase(Vertical):
         # The shell gave the focus to the first widget there is; nobody has chosen yet.
         if self.screen.focused in (None, self.outline):
             (self.matrix if self.comparison is not None else self.outline).focus()
+        self.selection_read = True
 
     @property
     def page_rows(self) -> int:

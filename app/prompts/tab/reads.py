@@ -314,9 +314,9 @@ def verdicts(store: Store, comparison: Comparison) -> Verdicts:
     decisions = tuple(one for _, _, one in comparison.decisions()) if len(head.subjects) > 1 else ()
     missing = max(0, head.planned - comparison.done)
     notes = []
-    if missing and head.live:
+    if missing and head.live and not decisions:
         notes.append(f"{missing:,} cells are still being made: looking early is not a verdict.")
-    elif missing:
+    elif missing and not head.live:
         notes.append(f"{missing:,} cells are missing, so this is not a verdict: r goes on where it stopped.")
     for subject, states in zip(head.subjects, comparison.states(), strict=True):
         if states.get("cut_off"):
