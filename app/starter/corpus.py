@@ -19,6 +19,12 @@ SHOT_SHARE = 0.2
 LONG_EVERY = 8  # one batch in eight holds rows twice as long, so that few-shot prompts stay in reach
 PROMPT_WEIGHT = 0.15
 POOL = 48
+LATE_BLOCK = 41
+"""From this block on copying has been learned (at 10M tokens): fewer drills, and short answers weigh more.
+
+A label is 3 of the 18 tokens of the average answer; weighed alike, labels would hardly count in the loss.
+"""
+SHORT_ANSWER, MOST_WEIGHT = 24, 3.0
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,11 @@ def draw_example(rng: random.Random, names: Sequence[str], weights: Sequence[flo
     return Example(family.name, messages, family.answer(plan, item, bool(shots)), plan.tier, item.tags)
 
 
-def stream_examples(seed: int) -> Iterator[Example]:
-    """Examples without end; the same seed gives the same stream."""
+def stream_examples(seed: int, late: bool = False) -> Iterator[Example]:
+    """Examples without end; the same seed gives the same stream. ``late`` takes the families' late weights."""
     rng = random.Random(seed)
     names = list(FAMILIES)
-    weights = [FAMILIES[name].weight for name in names]
+    weights = [FAMILIES[name].late_weight if late else FAMILIES[name].weight for name in names]
     while True:
         yield draw_example(rng, names, weights)
 
@@ -90,12 +96,13 @@ class PackedCorpus:
         self.rows = rows
         self.length = length
 
-    def encode(self, example: Example) -> Piece:
+    def encode(self, example: Example, late: bool = False) -> Piece:
+        """Ids and loss weights of one example; ``late`` makes short answers weigh more."""
         prompt, answer = self.tokenizer.encode_example(example.messages, example.answer)
         separator = [self.tokenizer.end_of_text]
-        return prompt + answer + separator, [PROMPT_WEIGHT] * len(prompt) + [1.0] * len(answer) + [
-            PROMPT_WEIGHT
-        ]
+        weight = min(MOST_WEIGHT, max(1.0, SHORT_ANSWER / len(answer))) if late else 1.0
+        weights = [PROMPT_WEIGHT] * len(prompt) + [weight] * len(answer) + [PROMPT_WEIGHT]
+        return prompt + answer + separator, weights
 
     def batches(self, start: int) -> Iterator[tuple[int, Batch]]:
         """``(number, batch)`` from batch ``start`` on, without end."""
@@ -108,7 +115,9 @@ class PackedCorpus:
             block += 1
 
     def _block(self, block: int) -> Iterator[Batch]:
-        source = stream_examples(random.Random(f"{self.seed}/{block}").getrandbits(60))
+        late = block >= LATE_BLOCK
+        examples = stream_examples(random.Random(f"{self.seed}/{block}").getrandbits(60), late)
+        source = (self.encode(example, late) for example in examples)
         short: list[Piece] = []
         long: list[Piece] = []
         for offset in range(self.BLOCK):
@@ -122,7 +131,7 @@ class PackedCorpus:
                 [ids for ids, _ in rows], [w for _, w in rows], sum(n > 0 for _, w in rows for n in w)
             )
 
-    def _row(self, source: Iterator[Example], short: list[Piece], long: list[Piece], length: int) -> Piece:
+    def _row(self, source: Iterator[Piece], short: list[Piece], long: list[Piece], length: int) -> Piece:
         ids: list[int] = []
         weights: list[float] = []
         if length > self.length and long:
@@ -130,7 +139,7 @@ class PackedCorpus:
             ids, weights = list(piece[0]), list(piece[1])
         while True:
             while len(short) < POOL:
-                piece = self.encode(next(source))
+                piece = next(source)
                 if len(piece[0]) <= self.length:
                     short.append(piece)
                 elif len(piece[0]) <= 2 * self.length:

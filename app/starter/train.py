@@ -225,7 +225,7 @@ class Run:
     @staticmethod
     def _count(totals: dict[str, float], batch: Batch, each: torch.Tensor, weights: torch.Tensor) -> None:
         flat = weights[:, 1:].flatten()
-        answers, prompts = flat == 1.0, (flat > 0) & (flat < 1.0)
+        answers, prompts = flat >= 1.0, (flat > 0) & (flat < 1.0)
         totals["answer"] += float(each[answers].sum())
         totals["answers"] += int(answers.sum())
         totals["prompt"] += float(each[prompts].sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from app.starter.corpus import PROMPT_WEIGHT, PackedCorpus, stream_examples
+from app.starter.corpus import LATE_BLOCK, PROMPT_WEIGHT, PackedCorpus, stream_examples
 from app.starter.families import FAMILIES
 from app.starter.tokenizer import StarterTokenizer
 
@@ -43,5 +43,23 @@ def test_what_weighs_one_decodes_to_the_answer(tokenizer: StarterTokenizer) -> N
     corpus = PackedCorpus(tokenizer, 1, 1, 320)
     for example in itertools.islice(stream_examples(3), 100):
         ids, weights = corpus.encode(example)
-        answer = [token for token, weight in zip(ids, weights, strict=True) if weight == 1.0]
+        answer = [token for token, weight in zip(ids, weights, strict=True) if weight >= 1.0]
         assert tokenizer.decode(answer) == example.answer
+
+
+def test_short_answers_weigh_more_once_copying_is_learned(tokenizer: StarterTokenizer) -> None:
+    corpus = PackedCorpus(tokenizer, 1, 1, 320)
+    for example in itertools.islice(stream_examples(4), 100):
+        ids, early = corpus.encode(example)
+        again, late = corpus.encode(example, late=True)
+        assert ids == again
+        answer = sum(weight >= 1.0 for weight in early)
+        assert max(late[:-1]) == min(3.0, max(1.0, 24 / answer))
+
+
+def test_the_late_phase_begins_with_its_block(tokenizer: StarterTokenizer) -> None:
+    corpus = PackedCorpus(tokenizer, 1, 2, 128)
+    first = LATE_BLOCK * corpus.BLOCK
+    (_, before), (_, after) = itertools.islice(corpus.batches(first - 1), 2)
+    assert max(weight for row in before.weights for weight in row) == 1.0
+    assert max(weight for row in after.weights for weight in row) == 3.0
