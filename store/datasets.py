@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from store.errors import Ambiguous, BadInput, NotFound
 from store.hashing import canonical, clean, dumps
+from store.processes import lives, this_process
 from store.refs import check_name, hash_prefix, none_such, parse_ref
 from store.workspace import Store, now
 
@@ -104,6 +103,7 @@ def save_version(
     leaves nothing visible. `progress` gets the number of rows staged so far, and may raise to give up.
     """
     check_name(name, "dataset name")
+    sweep_staged(store)
     with store.write() as connection:
         existing = connection.execute(
             "SELECT role FROM datasets WHERE name = ? AND trashed_at IS NULL", (name,)
@@ -112,12 +112,11 @@ def save_version(
             raise BadInput(
                 f"{name} is a dataset with the role “{existing['role']}”, not “{role}”. Choose another name."
             )
-        _sweep_staged(connection)
         dataset_id = _dataset_id(connection, name, role)
         version_id = connection.execute(
             "INSERT INTO dataset_versions (dataset_id, parent_id, meta, note, job_id, created_at, staged_by) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (dataset_id, parent, dumps(meta or {}), note, job_id, now(), _this_process()),
+            (dataset_id, parent, dumps(meta or {}), note, job_id, now(), this_process()),
         ).lastrowid
         if version_id is None:
             raise RuntimeError("SQLite gave no row id")
@@ -143,13 +142,7 @@ def save_version(
             )
             return _one(connection, "WHERE v.id = ?", (version_id,))
     except BaseException:
-        with store.write() as connection:
-            connection.execute("DELETE FROM dataset_versions WHERE id = ?", (version_id,))
-            connection.execute(
-                "DELETE FROM datasets WHERE id = ? "
-                "AND NOT EXISTS (SELECT 1 FROM dataset_versions WHERE dataset_id = datasets.id)",
-                (dataset_id,),
-            )
+        _discard(store, version_id)
         raise
 
 
@@ -263,10 +256,39 @@ def row_diff(store: Store, a_id: int, b_id: int) -> RowDiff:
     return RowDiff(added, removed, int(total) - len(added))
 
 
+def ended_imports(store: Store) -> int:
+    """How many saves were killed before their end, and left rows that nobody can see."""
+    staged = store.read().execute("SELECT staged_by FROM dataset_versions WHERE staged_by IS NOT NULL")
+    return sum(not lives(row[0]) for row in staged)
+
+
 def sweep_staged(store: Store) -> None:
-    """Remove what killed saves have left; called when a workspace is checked."""
+    """Remove what killed saves have left, in short transactions."""
+    found = (
+        store.read()
+        .execute("SELECT id, staged_by FROM dataset_versions WHERE staged_by IS NOT NULL")
+        .fetchall()
+    )
+    for item in found:
+        if not lives(item["staged_by"]):
+            _discard(store, item["id"])
+
+
+def _discard(store: Store, version_id: int) -> None:
+    """Take a staged version away with its rows, and its dataset when it was to be the first version."""
+    changed = BATCH
+    while changed == BATCH:
+        with store.write() as connection:
+            changed = connection.execute(
+                "DELETE FROM version_rows WHERE version_id = ?1 AND position IN "
+                "(SELECT position FROM version_rows WHERE version_id = ?1 LIMIT ?2)",
+                (version_id, BATCH),
+            ).rowcount
     with store.write() as connection:
-        _sweep_staged(connection)
+        connection.execute("DELETE FROM dataset_versions WHERE id = ? AND number IS NULL", (version_id,))
+        connection.execute(
+            "DELETE FROM datasets WHERE NOT EXISTS (SELECT 1 FROM dataset_versions WHERE dataset_id = datasets.id)"
+        )
 
 
 def _stage(store: Store, version_id: int, first: int, batch: list[dict[str, Any]]) -> list[str]:
@@ -282,40 +304,6 @@ def _stage(store: Store, version_id: int, first: int, batch: list[dict[str, Any]
             ((version_id, first + index, row_hash) for index, row_hash in enumerate(hashes)),
         )
     return hashes
-
-
-def _sweep_staged(connection: sqlite3.Connection) -> None:
-    staged = connection.execute(
-        "SELECT id, staged_by FROM dataset_versions WHERE staged_by IS NOT NULL"
-    ).fetchall()
-    for item in staged:
-        if not _alive(item["staged_by"]):
-            connection.execute("DELETE FROM dataset_versions WHERE id = ?", (item["id"],))
-    connection.execute(
-        "DELETE FROM datasets WHERE NOT EXISTS (SELECT 1 FROM dataset_versions WHERE dataset_id = datasets.id)"
-    )
-
-
-def _this_process() -> str:
-    return f"{os.getpid()}:{_start_time(os.getpid())}"
-
-
-def _alive(owner: str) -> bool:
-    pid, _, started = owner.partition(":")
-    return _start_time(int(pid)) == started
-
-
-def _start_time(pid: int) -> str:
-    """When the process began, as the kernel counts it; empty when it is gone. Tells a reused pid from the old one."""
-    try:
-        return (
-            Path(f"/proc/{pid}/stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .split()[19]
-        )
-    except (OSError, IndexError):
-        return ""
 
 
 def _dataset_id(connection: sqlite3.Connection, name: str, role: str) -> int:

@@ -117,6 +117,26 @@ class Store:
             self.read().execute("PRAGMA data_version").fetchone()[0]
         )  # own writes come by another connection
 
+    def copy_to(self, target: Path) -> None:
+        """Write one consistent moment of the live database to the new file `target`, without its free pages.
+
+        Never copy the file itself: what stands in the write-ahead log would be missing.
+        """
+        target.touch(
+            mode=0o600, exist_ok=False
+        )  # VACUUM INTO takes an empty file, and would make an open one
+        with self._sentences():
+            if self.read_only:
+                self._writer.execute("VACUUM INTO ?", (str(target),))
+            else:
+                connection = _connect(self.path)
+                try:
+                    connection.execute("VACUUM INTO ?", (str(target),))
+                finally:
+                    connection.close()  # never the last one on the file, so it folds no log into it
+        with target.open("rb") as copied:
+            os.fsync(copied.fileno())
+
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the database file."""
         with self._writing, self._exclusive():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -46,6 +47,12 @@ def _version(connection: sqlite3.Connection) -> int:
 def _back_up(store: Store, version: int) -> None:
     folder = store.root / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
-    target = folder / f"before-schema-{version + 1}.db"
-    if not target.exists():
-        store.read().execute("VACUUM INTO ?", (str(target),))
+    target, staged = (
+        folder / f"before-schema-{version + 1}.db",
+        folder / f"before-schema-{version + 1}.{os.getpid()}",
+    )
+    if target.exists():
+        return
+    staged.unlink(missing_ok=True)
+    store.copy_to(staged)
+    staged.replace(target)  # whole under its name, or not there
