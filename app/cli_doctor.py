@@ -126,9 +126,8 @@ def _protection() -> list[Line]:
 
 
 def _workspace(store: Store) -> list[Line]:
-    from store.doctor import check
-
     from app.jobs.keeper import take_lock
+    from store.doctor import check
 
     connection = store.read()
     version = connection.execute("SELECT sqlite_version()").fetchone()[0]
@@ -139,7 +138,9 @@ def _workspace(store: Store) -> list[Line]:
     about = "" if fixed else " (has the WAL-reset fault; Lathe's write lock keeps it from striking)"
     lines.append(Line("sqlite", "ok" if fixed else "note", f"SQLite {version}{about}"))
     findings = check(store)
-    lines += [Line("store", finding_state(finding), str(finding)) for finding in findings]
+    lines += [
+        Line("store", "bad" if finding.level == "error" else "note", finding.text) for finding in findings
+    ]
     if not findings:
         lines.append(Line("store", "ok", "Database, indexes, references and blobs are sound."))
     lock = take_lock(store.root, patience=0)

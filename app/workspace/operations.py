@@ -23,7 +23,9 @@ class BackupSpec(Spec):
 class CleanSpec(Spec):
     """What clean-up may remove."""
 
-    dry_run: bool = Field(False, description="Only say what would be removed, and how much room it would make.")
+    dry_run: bool = Field(
+        False, description="Only say what would be removed, and how much room it would make."
+    )
 
 
 class TrashSpec(Spec):
@@ -31,6 +33,10 @@ class TrashSpec(Spec):
 
     noun: TrashNoun = Field(description="What it is. Case sets are datasets.")
     name: str = Field(description="Its name; an evaluation's number.", min_length=1)
+
+
+class EmptySpec(Spec):
+    """Emptying the trash needs no choice."""
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -68,5 +74,13 @@ OPERATIONS: tuple[Operation, ...] = (
         spec=TrashSpec,
         run="app.workspace.trash:restore",
         kind="inline",
+    ),
+    Operation(
+        name="trash.empty",
+        title="Empty the trash",
+        description="Deletes for good what is in the trash. What comparisons still stand on stays, and says so.",
+        spec=EmptySpec,
+        run="app.workspace.trash:empty",
+        kind="worker",
     ),
 )
