@@ -75,13 +75,15 @@ class FormScreen(ModalScreen[Any]):
         Binding("escape", "leave", "back", id="form.leave"),
     ]
     HELP = SpecForm.HELP
+    AUTO_FOCUS = ""
+    """The first field takes the focus once the fields are there."""
 
     def __init__(self, operation: str, values: Mapping[str, Any]) -> None:
         super().__init__()
         self._operation_name = operation
         self._given = dict(values)
         self._operation: Operation | None = None
-        self._running = False
+        self._starting = False
 
     @property
     def bench(self) -> "Workbench":
@@ -197,11 +199,11 @@ class FormScreen(ModalScreen[Any]):
     @work(exclusive=True, group="run-form")
     async def action_run(self) -> None:
         values = self._checked()
-        if values is None or self._operation is None or self._running:
+        if values is None or self._operation is None or self._starting:
             return
-        self._running = True
+        self._starting = True
         outcome = await self.bench.run_operation(self._operation_name, values)
-        self._running = False
+        self._starting = False
         if outcome is None:
             return
         await self.bench.read(drafts.drop_draft, self.bench.store, self._draft_key)
