@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
 from functools import cache
 
 from app import stages
@@ -17,9 +16,6 @@ def operations_of(stage_id: str) -> dict[str, Operation]:
     """The operations of one stage by name; empty for a stage that this Lathe does not have."""
     stage = next((stage for stage in stages.STAGES if stage.id == stage_id), None)
     if stage is None:
-        return {}
-    package, _, _ = stage.operations.rpartition(".")
-    if importlib.util.find_spec(package) is None or importlib.util.find_spec(stage.operations) is None:
         return {}
     declared: tuple[Operation, ...] = importlib.import_module(stage.operations).OPERATIONS
     return {operation.name: operation for operation in declared}

@@ -7,8 +7,9 @@ from typing import Any
 
 from app.jobs.context import Context
 from app.jobs.reasons import size
-from app.workspace.operations import BackupSpec
+from app.workspace.operations import BackupSpec, CleanSpec
 from store.backup import backup
+from store.usage import clean as clean_store
 
 
 def back_up(spec: BackupSpec, context: Context) -> dict[str, Any]:
@@ -18,3 +19,20 @@ def back_up(spec: BackupSpec, context: Context) -> dict[str, Any]:
     context.progress(1, 1, note="written")
     context.log(f"The backup is at {written.file}: {written.files} files, {size(written.bytes)}.")
     return {"file": str(written.file), "files": written.files, "bytes": written.bytes}
+
+
+def clean(spec: CleanSpec, context: Context) -> dict[str, Any]:
+    """Remove what nothing refers to, or say what that would be."""
+    cleaned = clean_store(context.store, dry_run=spec.dry_run)
+    would = "would be" if spec.dry_run else "were"
+    context.log(
+        f"{cleaned.blobs} unused files, {cleaned.half_written} half-written ones and {cleaned.imports} imports that "
+        f"never ended {would} removed: {size(cleaned.bytes)}."
+    )
+    return {
+        "blobs": cleaned.blobs,
+        "half_written": cleaned.half_written,
+        "imports": cleaned.imports,
+        "bytes": cleaned.bytes,
+        "removed": not spec.dry_run,
+    }

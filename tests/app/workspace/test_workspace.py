@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from app.jobs import runner
 from app.jobs.runner import Result
 from store import jobs, prompts
 from store.backup import restore
+from store.blobs import blob_path, put_bytes
 from store.errors import BadInput, NotFound
 from store.workspace import Store, open_store
 
@@ -72,3 +74,14 @@ def test_a_backup_made_by_a_job_is_a_workspace_again(workspace: Store, tmp_path:
 def test_the_summary_of_every_operation_is_json(workspace: Store, tmp_path: Path) -> None:
     result = at_once(workspace, "workspace.backup", file=str(tmp_path / "b.lathe"))
     assert json.loads(json.dumps(result.as_json()))["summary"] == result.summary
+
+
+def test_a_clean_up_takes_what_nothing_needs_and_a_dry_run_takes_nothing(workspace: Store) -> None:
+    unused = put_bytes(workspace, b"nobody needs this")
+    path = blob_path(workspace, unused)
+    long_ago = path.stat().st_mtime - 86_400
+    os.utime(path, (long_ago, long_ago))
+    dry = at_once(workspace, "workspace.clean", dry_run=True)
+    assert dry.summary["blobs"] == 1 and dry.summary["removed"] is False and path.exists()
+    wet = at_once(workspace, "workspace.clean")
+    assert wet.summary["blobs"] == 1 and wet.summary["bytes"] == 17 and not path.exists()
