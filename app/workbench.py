@@ -189,6 +189,10 @@ class Workbench(App[int], inherit_bindings=False):
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, partial(function, *arguments, **named))
 
+    async def aside(self, function: Callable[..., Answer], *arguments: Any, **named: Any) -> Answer:
+        """Run something that may take seconds in a thread of its own, so that no read waits behind it."""
+        return await asyncio.to_thread(function, *arguments, **named)
+
     async def run_operation(self, name: str, values: Mapping[str, Any]) -> Any:
         """Start an operation: an inline one is finished on return (its result), others give their `Job`.
 

@@ -142,8 +142,8 @@ class FilePicker(ModalScreen[str | None]):
                 field.fill("")
             self._fill()
             self.query_one(Listing).action_jump(0)
-        elif path.exists() and not self._folders:
-            self.dismiss(str(path.absolute()))
+        elif not self._folders and path.parent.is_dir():
+            self.dismiss(str(path.absolute()))  # a file that is not there yet may be one to write
         else:
             self.notify("There is no such file or folder.", severity="warning", markup=False)
 
