@@ -73,6 +73,8 @@ class MatrixColumn:
     note: str = ""
     tag: str = ""
     """A word at the right of the title: `baseline`, `draft`."""
+    aside: str = ""
+    """Shown quietly at the right of the rate where there is room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,7 +425,10 @@ class Matrix(ScrollView, can_focus=True):
                 title = pad(column.title, room - 1 - cell_len(edge))
                 segments += [Segment(" " + title, base + self._style("title")), Segment(edge, quiet)]
             elif y == 1:
-                segments.append(Segment(" " + pad(column.rate, room - 1), base))
+                spare = room - 3 - cell_len(clip(column.rate, room))
+                aside = column.aside if cell_len(column.aside) <= spare else ""
+                segments.append(Segment(" " + pad(column.rate, room - 2 - cell_len(aside)), base))
+                segments.append(Segment(clip(aside, room) + " ", quiet))
             else:
                 segments += self._bar_line(column, room, base, quiet)
         return segments

@@ -1,8 +1,7 @@
 """Small questions: a note that may stay empty, and one of a few choices."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -12,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from app.keys import binding
+from app.prompts.tab.choices import Choice
 from widgets.form_fields import LineField
 from widgets.listing import Column, Row
 from widgets.picker import PickerScreen
@@ -47,15 +47,6 @@ class NoteScreen(ModalScreen[str | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.dismiss(self.query_one(LineField).text.strip())
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One line to choose. `text` and `note` may come from anywhere."""
-
-    key: Any
-    text: str
-    note: str = ""
 
 
 def choose(title: str, choices: Sequence[Choice], *, many: bool = False, empty: str = "") -> PickerScreen:

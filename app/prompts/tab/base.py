@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual import work
@@ -12,6 +13,7 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from app.prompts.tab import reads
+from app.prompts.tab.choices import Choice
 from app.prompts.tab.data import LABELS, Comparison
 from app.prompts.tab.outline import Shelf, lines
 from app.prompts.tab.selection import Selection
@@ -328,6 +330,18 @@ class PromptsBase(Vertical):
         self.set_class(self.app.size.width < SLIM, "-slim")
         self.call_after_refresh(self.draw_title)
         self.draw_strip()
+
+    async def ask(self, question: str, *, value: str = "", placeholder: str = "") -> str | None:
+        """A line of text from the user; None when it was taken back. Call it from a worker."""
+        from app.prompts.tab.ask import NoteScreen
+
+        return await self.app.push_screen_wait(NoteScreen(question, value=value, placeholder=placeholder))
+
+    async def pick_one(self, title: str, choices: Sequence[Choice], *, empty: str = "") -> Any:
+        """The key of one of a few lines; None when none was taken. Call it from a worker."""
+        from app.prompts.tab.ask import choose
+
+        return await self.app.push_screen_wait(choose(title, choices, empty=empty))
 
     def tell(self, message: str, **options: Any) -> None:
         """A toast."""

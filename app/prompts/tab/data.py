@@ -50,6 +50,8 @@ class Landed(Protocol):
     def reused(self) -> bool: ...
     @property
     def latency_ms(self) -> float | None: ...
+    @property
+    def tokens_per_second(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Comparison:
         self._scored = [0] * len(self.head.subjects)
         self._passed = [0.0] * len(self.head.subjects)
         self._latencies: list[list[float]] = [[] for _ in self.head.subjects]
+        self._speeds: list[list[float]] = [[] for _ in self.head.subjects]
         self._places = {position: index for index, position in enumerate(self.head.positions)}
 
     # Taking in
@@ -122,14 +125,19 @@ class Comparison:
         touched = set()
         for one in found:
             key = (one.position, one.subject)
-            cells = self.outcomes.setdefault(key, [])
-            if any(known.repeat == one.repeat for known in cells):
+            cells = self.outcomes.get(key)
+            if cells is None:
+                cells = self.outcomes[key] = []
+            elif any(known.repeat == one.repeat for known in cells):
                 continue
-            self._count(one.subject, cells, -1)
+            else:
+                self._count(one.subject, cells, -1)
             cells.append(Outcome(one.position, one.subject, one.repeat, one.passed, one.score, one.state))
             self._count(one.subject, cells, 1)
             if one.latency_ms is not None:
                 insort(self._latencies[one.subject], one.latency_ms)
+            if one.tokens_per_second is not None:
+                insort(self._speeds[one.subject], one.tokens_per_second)
             self.done += 1
             self.reused += one.reused
             self.live.pop(key, None)
@@ -164,8 +172,9 @@ class Comparison:
             fraction = passed / count
             low, high = wilson(passed, count)
             rate = f"{percent(fraction)}  {low * 100:.0f}–{high * 100:.0f}"
-        latencies = self._latencies[index]
+        latencies, speeds = self._latencies[index], self._speeds[index]
         note = duration(latencies[len(latencies) // 2] / 1000) if latencies else ""
+        speed = f"{speeds[len(speeds) // 2]:.0f} tok/s" if speeds else ""
         words = []
         if self.head.baseline == index:
             words.append("baseline")
@@ -173,7 +182,7 @@ class Comparison:
             words.append(f"{', '.join(subject.prompt_labels)} ●")
         if subject.version is None:
             words.append("•")
-        return MatrixColumn(subject.label, rate, fraction, note, " ".join(words))
+        return MatrixColumn(subject.label, rate, fraction, note, " ".join(words), speed)
 
     def row_count(self) -> int:
         return len(self.rows)

@@ -88,15 +88,11 @@ class Looking(PromptsBase):
     @work(exclusive=True, group="filter")
     async def action_filter(self) -> None:
         """Ask for words or `tag:name`, and keep the cases that have them all."""
-        from app.prompts.tab.ask import NoteScreen
-
         comparison = self.comparison
         if comparison is None:
             return
-        words = await self.app.push_screen_wait(
-            NoteScreen(
-                "Show cases with these words (tag:refund looks at tags)", placeholder="empty shows all"
-            )
+        words = await self.ask(
+            "Show cases with these words (tag:refund looks at tags)", placeholder="empty shows all"
         )
         if words is None:
             return

@@ -58,14 +58,14 @@ class Running(PromptsBase):
 
     @work(exclusive=True, group="ask")
     async def action_repeats(self) -> None:
-        from app.prompts.tab.ask import Choice, choose
+        from app.prompts.tab.choices import Choice
 
         now = self.selection.repeats
         choices = [
             Choice(n, f"{n} {'time' if n == 1 else 'times'}", "now" if n == now else "")
             for n in (1, 2, 3, 5, 10)
         ]
-        picked = await self.app.push_screen_wait(choose("How often is every case asked?", choices))
+        picked = await self.pick_one("How often is every case asked?", choices)
         if picked is not None:
             self.change(repeats=int(picked))
             said = (

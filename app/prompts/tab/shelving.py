@@ -10,30 +10,12 @@ from textual.binding import Binding, BindingType
 
 from app.keys import binding
 from app.prompts.tab import reads
-from app.prompts.tab.ask import Choice, NoteScreen, choose
+from app.prompts.tab.choices import BUILDERS, EXPORTS, IMPORTS, LABELS, Choice
 from app.prompts.tab.drafts import EMPTY, PromptDraft, read_draft, write_draft
 from app.prompts.tab.running import Running
 from store import prompts
 from store.errors import LatheError
 from widgets.version_tree import Outline
-
-BUILDERS = (
-    Choice("few_shot", "Few-shot examples", "from cases you choose; never the case being tested"),
-    Choice("nearest", "Nearest examples", "the most similar answered cases, picked for every case"),
-    Choice("chain_of_thought", "Reasoning first", "then the answer on its own line, which the checks read"),
-    Choice("json", "JSON output", "a schema from the expected answers, or your own"),
-    Choice("system", "System message", "a preset to start from"),
-)
-IMPORTS = (
-    Choice("cases.import", "Cases", "CSV, JSON or JSON Lines: variables, expected answer, tags"),
-    Choice("prompt.import", "Prompts", "a promptfoo configuration, or a folder of text files"),
-)
-EXPORTS = (
-    Choice("html", "HTML", "one file that anybody can open"),
-    Choice("jsonl", "JSON Lines", "every cell, for other programs"),
-    Choice("md", "Markdown", "the figures and verdicts, for a report"),
-)
-LABELS = ("production", "staging")
 
 
 class Shelving(Running):
@@ -184,9 +166,7 @@ class Shelving(Running):
     @work(group="edit", exclusive=True)
     async def action_new(self) -> None:
         """A new prompt: its name, then its text."""
-        name = await self.app.push_screen_wait(
-            NoteScreen("Name of the new prompt", placeholder="route-ticket")
-        )
+        name = await self.ask("Name of the new prompt", placeholder="route-ticket")
         if not name:
             return
         draft = await self.shell.read(read_draft, self._store, name)
@@ -215,13 +195,13 @@ class Shelving(Running):
             for label, at in there.items()
             if at == number
         ]
-        picked = await self.app.push_screen_wait(choose(f"Label for {name}@{number}", choices))
+        picked = await self.pick_one(f"Label for {name}@{number}", choices)
         match picked:
             case ("remove", str(label)):
                 await self.shell.run_operation("prompt.unlabel", {"prompt": name, "label": label})
             case ("set" | "own", str(label)):
                 if not label:
-                    label = await self.app.push_screen_wait(NoteScreen("The label")) or ""
+                    label = await self.ask("The label") or ""
                 if label:
                     await self.shell.run_operation(
                         "prompt.label", {"prompt": f"{name}@{number}", "label": label}
@@ -253,7 +233,7 @@ class Shelving(Running):
             self.tell(f"{name} has only one version, so there is nothing to compare it with.")
             return
         target = f"{name} draft" if draft is not None else after.ref
-        picked = await self.app.push_screen_wait(choose(f"What changed up to {target}, from …", choices))
+        picked = await self.pick_one(f"What changed up to {target}, from …", choices)
         if picked is None:
             return
         before = next(version for version in versions if version.number == picked)
@@ -272,9 +252,7 @@ class Shelving(Running):
         key = self.outline.key if self.outline.has_focus else None
         ref = key[1] if isinstance(key, tuple) and key[0] == "cases" else self.selection.cases
         if not ref:
-            ref = await self.app.push_screen_wait(
-                NoteScreen("Name of the new case set", placeholder="tickets")
-            )
+            ref = await self.ask("Name of the new case set", placeholder="tickets")
         if not ref:
             return
         made = await self.app.push_screen_wait(CasesScreen(self._store, str(ref)))
@@ -284,7 +262,7 @@ class Shelving(Running):
 
     @work(group="ask", exclusive=True)
     async def action_import(self) -> None:
-        picked = await self.app.push_screen_wait(choose("Import", IMPORTS))
+        picked = await self.pick_one("Import", IMPORTS)
         if picked is not None:
             self.shell.open_form(str(picked), {}, self._imported)
 
@@ -297,7 +275,7 @@ class Shelving(Running):
         if comparison is None:
             self.tell("There is no comparison to export yet: r runs one.")
             return
-        picked = await self.app.push_screen_wait(choose("Export this comparison", EXPORTS))
+        picked = await self.pick_one("Export this comparison", EXPORTS)
         if picked is not None:
             names = dict.fromkeys(subject.prompt for subject in comparison.head.subjects)
             path = f"{'-'.join(names)}-{comparison.head.id}.{picked}"
@@ -310,7 +288,7 @@ class Shelving(Running):
         if not name:
             self.tell("There is no prompt to build on yet: n writes one.")
             return
-        picked = await self.app.push_screen_wait(choose(f"New draft of {name} with …", BUILDERS))
+        picked = await self.pick_one(f"New draft of {name} with …", BUILDERS)
         if picked is None:
             return
         values: dict[str, Any] = {"prompt": f"{name}@{number}" if number else name, "builder": picked}
@@ -334,22 +312,18 @@ class Shelving(Running):
             one for one in self.shelf.past if self.comparison is None or one.id != self.comparison.head.id
         ]
         choices = [Choice(one.id, one.title, one.note) for one in past]
-        picked = await self.app.push_screen_wait(
-            choose("Past comparisons", choices, empty="No other comparison yet.")
-        )
+        picked = await self.pick_one("Past comparisons", choices, empty="No other comparison yet.")
         if picked is None:
             return
         if self.comparison is None:
             await self.open(int(picked))
             return
-        how = await self.app.push_screen_wait(
-            choose(
-                "How",
-                [
-                    Choice("beside", "Beside this one", "figures and cases that changed"),
-                    Choice("open", "Instead of this one", "on the desk"),
-                ],
-            )
+        how = await self.pick_one(
+            "How",
+            [
+                Choice("beside", "Beside this one", "figures and cases that changed"),
+                Choice("open", "Instead of this one", "on the desk"),
+            ],
         )
         if how == "open":
             await self.open(int(picked))

@@ -16,6 +16,7 @@ class Cell:
     state: str
     reused: bool = False
     latency_ms: float | None = 100.0
+    tokens_per_second: float | None = 25.0
 
 
 def cell(position: int, subject: int, passed: bool, repeat: int = 0) -> Cell:

@@ -114,3 +114,30 @@ async def test_x_stops_a_run_and_r_goes_on_where_it_stopped(desk: Store, open_de
         assert job.state in ("stopped", "done")
         await bench.press("r")
         await bench.until(lambda: "are there already" in bench.text(), "what is reused")
+
+
+async def test_a_draft_runs_as_a_column_and_token_heat_is_asked_for_and_kept(
+    desk: Store, open_desk: Open
+) -> None:
+    async with open_desk(desk) as bench:
+        await bench.press("e")
+        await bench.until(lambda: "draft from" in bench.text(), "the editor")
+        await bench.type("Hello ")
+        await bench.press("escape")
+        await bench.until(lambda: bench.tab.selection.draft, "the draft column")
+        await bench.press("r")
+        await bench.until(lambda: "enter starts" in bench.text())
+        assert "48 · none" in bench.text() and "draft" in bench.text()
+        await bench.press("enter")
+        await bench.until(lambda: bench.tab.live, "the live view", seconds=60)
+        await bench.until(lambda: not bench.tab.live, "the end", seconds=120)
+        await bench.press("right", "enter")
+        await bench.until(lambda: "case 1 of 12" in bench.text(), "side by side")
+        await bench.press("h")
+        await bench.until(lambda: "90 % sure" in bench.text(), "the heat", seconds=60)
+        cells = evaluations.cells(desk, 1, [0])
+        generation = next(cell.generation_id for cell in cells if cell.subject == 1)
+        assert generation is not None
+        await bench.until(
+            lambda: evaluations.generation_detail(desk, generation).logprobs, "kept in the store"
+        )
