@@ -148,6 +148,9 @@ def _workbench(workspace: str | None) -> int:
                 f"There is no command or workspace {workspace}. Did you mean `lathe {near[0]}`? "
                 f"(`lathe ./{workspace}` makes a workspace of that name.)"
             )
+    from app.jobs import offline
     from app.workbench import run
 
-    return run(root_of(workspace, create=True))
+    root = root_of(workspace, create=True)
+    offline.install(False, root)
+    return run(root)

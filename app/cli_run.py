@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from app.cli import DONE, FAILED, STOPPED, complain, say
+from app.cli import DONE, FAILED, STOPPED, USAGE, complain, say
 from app.cli_narration import Narration, as_json
 from app.cli_operations import described
 from app.cli_workspace import Parser, opened, root_of, with_workspace
 from app.jobs import registry, runner
 from app.jobs.operation import Operation
+from app.jobs.reasons import BAD_INPUT
 from app.jobs.values import SpecError, assignments, merged, read_recipe, to_toml, validated
 from store import jobs as job_store
 from store.errors import BadInput
@@ -150,6 +151,8 @@ def _report(operation: Operation, result: runner.Result, json_wanted: bool) -> i
     if job.state == "stopped":
         say(f"Job {job.id} was stopped.{again}")
         return STOPPED
+    if job.reason == BAD_INPUT:
+        return complain(job.error, USAGE)
     return complain(f"Job {job.id} failed: {job.error or job.reason}{again}", FAILED)
 
 

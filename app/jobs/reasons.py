@@ -1,6 +1,6 @@
 """Why a job ended, in words: the one place that turns exceptions, exit statuses and memory into a reason.
 
-A reason is short and typed (`done`, `stopped`, `failed`, `out of memory`, `disk full`, `crashed:
+A reason is short and typed (`done`, `stopped`, `failed`, `bad input`, `out of memory`, `disk full`, `crashed:
 SIGSEGV`); the sentence beside it says what happened and what to do next.
 """
 
@@ -13,15 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from store.errors import LatheError, StoreBroken
+from store.errors import Ambiguous, BadInput, LatheError, NotFound, StoreBroken
 
+BAD_INPUT = "bad input"
+"""The reason of a job that could not begin with what it was given; `lathe run` ends as for its own bad
+input.
+"""
 DISK_FULL_STATUS = 28
 """Exit status of a worker that could not even write why it ended: errno's number for a full disk."""
 OUT_OF_MEMORY_STATUS = 12
 """Exit status of a worker that ran out of memory while it wrote why it ended."""
 
 STOPPED_STATUS = 143
-"""Exit status of a worker that was asked to stop before it could write anything: what shells make of SIGTERM."""
+"""Exit status of a worker that was asked to stop before it could write anything: what shells make of
+SIGTERM.
+"""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -60,6 +66,8 @@ def of_exception(error: BaseException, log: Path) -> Ending:
         )
     if _is_disk_full(error):
         return disk_full()
+    if isinstance(error, BadInput | NotFound | Ambiguous):
+        return Ending("failed", BAD_INPUT, str(error))
     if isinstance(error, LatheError):
         return Ending("failed", "failed", str(error))
     said = str(error).strip().splitlines()
@@ -72,8 +80,8 @@ def of_exit(
 ) -> Ending:
     """The ending of a worker that left without a word.
 
-    `status` as in `Exit`; `asked` says that it was asked to stop, `insisted` that Lathe itself killed it because
-    it did not.
+    `status` as in `Exit`; `asked` says that it was asked to stop, `insisted` that Lathe itself killed it
+    because it did not.
     """
     if insisted:
         return Ending("stopped", "stopped", "The job did not stop when asked, so it was ended after 5 s.")

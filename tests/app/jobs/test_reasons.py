@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.jobs import reasons
-from store.errors import BadInput, StoreBroken
+from store.errors import BadInput, LatheError, StoreBroken
 
 LOG = Path("/w/jobs/1/stdout.log")
 
@@ -40,7 +40,8 @@ def full_database() -> StoreBroken:
         (OSError(errno.ENOSPC, "No space left on device"), "disk full"),
         (OSError(errno.EFBIG, "File too large"), "disk full"),
         (full_database(), "disk full"),
-        (BadInput("The file is empty."), "failed"),
+        (BadInput("The file is empty."), "bad input"),
+        (LatheError("The engine went away."), "failed"),
         (ZeroDivisionError("division by zero"), "failed"),
     ],
 )

@@ -132,7 +132,7 @@ def test_a_queued_job_can_be_taken_out_again(
     ("how", "reason", "sentence"),
     [
         ("error", "failed", "ZeroDivisionError: a fault."),
-        ("foreseen", "failed", "The echo has no walls. Build some."),
+        ("foreseen", "bad input", "The echo has no walls. Build some."),
         ("memory", "out of memory", "The job ran out of memory."),
         ("full", "disk full", "The disk is full"),
         ("segv", "crashed: SIGSEGV", "The job's process crashed (SIGSEGV)."),
