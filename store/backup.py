@@ -11,7 +11,6 @@ import io
 import json
 import os
 import shutil
-import sqlite3
 import tarfile
 import uuid
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from store.blobs import stored_blobs, sync_folder
+from store.connection import sound
 from store.errors import BadInput, LatheError, StoreBroken
 from store.hashing import dumps
 from store.workspace import DATABASE, Store, now, open_store
@@ -210,12 +210,6 @@ def _manifest(data: bytes) -> dict[str, Any]:
 def _check_database(path: Path) -> None:
     if not path.is_file():
         raise BadInput("The backup holds no database, so it cannot be a workspace.")
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-    try:
-        found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        found = str(error)
-    finally:
-        connection.close()
-    if found != "ok":
-        raise StoreBroken(f"The copied database is not sound ({found}). Try: lathe doctor")
+    wrong = sound(path)
+    if wrong:
+        raise StoreBroken(f"The copied database is not sound ({wrong}). Try: lathe doctor")

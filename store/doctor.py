@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from store import blobs
+from store import blobs, search
 from store.errors import StoreBroken
 from store.processes import lives
 from store.workspace import Store
@@ -51,8 +50,8 @@ def check(store: Store) -> list[Finding]:
 def _database(store: Store) -> list[Finding]:
     try:
         said = [row[0] for row in store.read().execute(f"PRAGMA integrity_check({_SAMPLE})")]
-    except sqlite3.DatabaseError as error:
-        said = [str(error)]
+    except StoreBroken as error:
+        said = [str(error.__cause__)]
     if said == ["ok"]:
         return []
     more = f", and {len(said) - 1} more" if len(said) > 1 else ""
@@ -69,7 +68,7 @@ def _database(store: Store) -> list[Finding]:
 def _references(store: Store) -> list[Finding]:
     try:
         broken = store.read().execute("PRAGMA foreign_key_check").fetchmany(_SAMPLE)
-    except sqlite3.DatabaseError:
+    except StoreBroken:
         return []  # the integrity check has said so already
     tables = sorted({row[0] for row in broken})
     if not tables:
@@ -84,21 +83,17 @@ def _references(store: Store) -> list[Finding]:
 
 
 def _indexes(store: Store) -> list[Finding]:
-    """Full-text indexes against their tables. The check is a write to SQLite, so a read-only workspace goes without."""
-    if store.read_only:
-        return []
-    findings = []
-    for table in ("prompt_versions", "generations", "rows"):
+    """Full-text indexes. The check is a write to SQLite, so a read-only workspace goes without."""
+    findings: list[Finding] = []
+    for kind in search.KINDS if not store.read_only else ():
         try:
             with store.write() as connection:
-                connection.execute(
-                    f"INSERT INTO {table}_fts ({table}_fts, rank) VALUES ('integrity-check', 1)"
-                )
-        except (StoreBroken, sqlite3.DatabaseError):
+                search.check_index(connection, kind)
+        except StoreBroken:
             findings.append(
                 Finding(
                     "warning",
-                    f"The search index of {table} does not match its texts. `lathe run workspace.clean` builds it anew.",
+                    f"The search index of {kind}s is damaged. `lathe run workspace.clean` mends it.",
                 )
             )
     return findings
@@ -108,7 +103,7 @@ def _blobs(store: Store) -> list[Finding]:
     missing, changed = [], []
     try:
         rows = store.read().execute("SELECT hash FROM blobs ORDER BY hash").fetchall()
-    except sqlite3.DatabaseError:
+    except StoreBroken:
         return []
     for (digest,) in rows:
         if not blobs.blob_path(store, digest).is_file():

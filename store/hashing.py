@@ -5,6 +5,8 @@ import json
 import math
 from typing import Any
 
+from store.errors import BadInput
+
 
 def clean(value: Any) -> Any:
     """A copy of `value` that SQLite and JSON can hold: lone surrogates become U+FFFD, NaN and infinities text."""
@@ -29,17 +31,31 @@ def clean_text(text: str) -> str:
 
 
 def dumps(value: Any) -> str:
-    """JSON as the store writes it: cleaned, with text kept readable."""
-    return json.dumps(clean(value), ensure_ascii=False, allow_nan=False)
+    """JSON as the store writes it: cleaned, with text kept readable and keys in their order."""
+    return _json(value, sort_keys=False, separators=None)
 
 
 def canonical(value: Any) -> bytes:
     """The one spelling that is hashed: sorted keys, no spaces, UTF-8."""
-    return json.dumps(
-        clean(value), ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    ).encode("utf-8")
+    return _json(value, sort_keys=True, separators=(",", ":")).encode("utf-8")
 
 
 def content_hash(value: Any) -> str:
     """SHA-256 of the canonical spelling, as 64 hex digits."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def _json(value: Any, *, sort_keys: bool, separators: tuple[str, str] | None) -> str:
+    def spelled(what: Any) -> str:
+        return json.dumps(
+            what, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys, separators=separators
+        )
+
+    try:
+        text = spelled(value)  # nearly always clean already: cleaning costs more than the spelling
+        text.encode("utf-8")
+    except (TypeError, UnicodeEncodeError, ValueError):
+        return spelled(clean(value))
+    except RecursionError:
+        raise BadInput("A value is nested too deeply to be kept. Flatten it.") from None
+    return text

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from store import blobs, datasets
+from store import blobs, datasets, search
+from store.errors import StoreBroken
 from store.workspace import DATABASE, Store
-
-INDEXED = ("prompt_versions", "generations", "rows")
-"""Tables with a full-text index beside them, named `<table>_fts`."""
 
 _FAMILIES = {
     "generations": "generations", "texts": "generations", "cells": "comparisons", "evaluations": "comparisons",
@@ -76,14 +74,13 @@ def clean(store: Store, *, dry_run: bool = False, grace_seconds: float = 3600.0)
 
 
 def _mend_indexes(store: Store) -> None:
-    """Build a full-text index anew where it does not match its texts."""
-    for table in INDEXED:
-        index = f"{table}_fts"
+    """Build a full-text index anew where it is damaged."""
+    for kind in search.KINDS:
         with store.write() as connection:
             try:
-                connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
-            except sqlite3.DatabaseError:
-                connection.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")
+                search.check_index(connection, kind)
+            except StoreBroken:
+                search.rebuild(connection, kind)
 
 
 def _in_database(store: Store) -> list[Usage]:
@@ -100,7 +97,7 @@ def _in_database(store: Store) -> list[Usage]:
     }
     for name, size in pages:
         table = owners.get(name, name)
-        family = "search index" if "_fts" in table else _FAMILIES.get(table, "everything else")
+        family = "search index" if "_search" in table else _FAMILIES.get(table, "everything else")
         sizes[family] = sizes.get(family, 0) + size
     free = connection.execute("PRAGMA freelist_count").fetchone()[0]
     page = connection.execute("PRAGMA page_size").fetchone()[0]

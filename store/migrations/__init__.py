@@ -17,9 +17,19 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (initial,)
 """The place in this tuple, from 1, is the schema's number (`PRAGMA user_version`)."""
 
 
+APPLICATION_ID = 0x4C617468
+"""“Lath”: tells our files from other programs' SQLite files."""
+
+
 def migrate(store: Store) -> None:
     """Bring the schema up to date, each step in its own transaction, with a copy of the database before the first."""
-    version = _version(store.read())
+    connection = store.read()
+    version = _version(connection)
+    if not version or connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise StoreBroken(
+            f"{store.path} is a database of another program. Nothing was changed. "
+            "Choose another folder for the workspace."
+        )
     if version > len(MIGRATIONS):
         raise NewerSchema(
             f"The workspace {store.root} was written by a newer Lathe (schema {version}, this one knows "
@@ -29,15 +39,23 @@ def migrate(store: Store) -> None:
         return
     if store.read_only:
         raise StoreBroken(f"The workspace {store.root} needs an update of its schema, but it is read-only.")
-    if version:
-        _back_up(store, version)
+    _back_up(store, version)
     for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
-        with store.write(durable=True) as connection:
+        with store.schema_change() as connection:
             # Asked again under the lock: another process may have migrated while this one waited.
-            if _version(connection) >= number:
-                continue
-            step(connection)
-            connection.execute(f"PRAGMA user_version={number}")
+            if _version(connection) < number:
+                step(connection)
+                connection.execute(f"PRAGMA user_version={number}")
+
+
+def apply_all(connection: sqlite3.Connection) -> None:
+    """Make a new file ours: every migration, in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    for step in MIGRATIONS:
+        step(connection)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+    connection.execute("COMMIT")
 
 
 def _version(connection: sqlite3.Connection) -> int:

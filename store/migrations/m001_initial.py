@@ -120,6 +120,7 @@ CREATE TABLE generations (
     logprobs TEXT CHECK (logprobs IS NULL OR json_valid(logprobs)),
     params TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(params)), created_at TEXT NOT NULL
 ) STRICT;
+CREATE INDEX generations_by_model ON generations (model_version_id);
 
 CREATE TABLE evaluations (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, spec TEXT NOT NULL CHECK (json_valid(spec)),
@@ -137,6 +138,7 @@ CREATE TABLE cells (
     UNIQUE (evaluation_id, position, subject, repeat)
 ) STRICT;
 CREATE INDEX cells_in_order ON cells (evaluation_id, id);
+CREATE INDEX cells_by_generation ON cells (generation_id);
 
 CREATE TABLE ratings (
     id INTEGER PRIMARY KEY, evaluation_id INTEGER NOT NULL REFERENCES evaluations (id) ON DELETE CASCADE,
@@ -146,24 +148,53 @@ CREATE TABLE ratings (
 CREATE INDEX ratings_by_evaluation ON ratings (evaluation_id, id);
 """
 
-# External-content indexes: the text is kept once, in its own table, and the triggers keep the index true.
-_INDEXED = (("prompt_versions", "content"), ("generations", "output"), ("rows", "content"))
+# What a search finds of each noun, without the JSON around it.
+_TEXTS = """
+CREATE VIEW prompt_version_texts AS
+SELECT id, note || char(10) || (
+    SELECT COALESCE(group_concat(part.atom, char(10)), '') FROM json_tree(content) part
+    WHERE part.type = 'text' AND part.key IN ('content', 'user', 'assistant', 'notes')
+) AS text FROM prompt_versions;
+CREATE VIEW generation_texts AS SELECT id, output AS text FROM generations;
+CREATE VIEW row_texts AS
+SELECT id, (
+    SELECT COALESCE(group_concat(part.atom, char(10)), '') FROM json_tree(content) part
+    WHERE part.type IN ('text', 'integer', 'real')
+) AS text FROM rows
+"""
 
 
 def initial(connection: sqlite3.Connection) -> None:
-    """Create every table, and the full-text indexes with their triggers."""
-    for statement in _TABLES.split(";"):
+    """Create every table, and the full-text indexes with the triggers that keep them true."""
+    for statement in (_TABLES + ";" + _TEXTS).split(";"):
         if statement.strip():
             connection.execute(statement)
-    for table, column in _INDEXED:
-        index = f"{table}_fts"
+    for noun, table in (
+        ("prompt_version", "prompt_versions"),
+        ("generation", "generations"),
+        ("row", "rows"),
+    ):
+        index, texts = f"{noun}_search", f"{noun}_texts"
+        # No text is kept twice: the index alone is stored, and the views say the text again when a row goes. (FTS5
+        # itself may not read a view over json_tree, so the views cannot be its content table.) The newest hits are
+        # wanted, never the best ones: the sizes that ranking needs are not kept.
+        connection.execute(f"CREATE VIRTUAL TABLE {index} USING fts5(text, content='', columnsize=0)")
+        # Fewer, larger merges: an import writes many small segments, and merging is most of its cost.
+        connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('automerge', 16)")
         connection.execute(
-            f"CREATE VIRTUAL TABLE {index} USING fts5({column}, content='{table}', content_rowid='id')"
+            f"CREATE TRIGGER {table}_found AFTER INSERT ON {table} BEGIN "
+            f"INSERT INTO {index} (rowid, text) SELECT id, text FROM {texts} WHERE id = new.id; END"
         )
-        insert = f"INSERT INTO {index} (rowid, {column}) VALUES (new.id, new.{column});"
-        delete = f"INSERT INTO {index} ({index}, rowid, {column}) VALUES ('delete', old.id, old.{column});"
-        connection.execute(f"CREATE TRIGGER {table}_ai AFTER INSERT ON {table} BEGIN {insert} END")
-        connection.execute(f"CREATE TRIGGER {table}_ad AFTER DELETE ON {table} BEGIN {delete} END")
         connection.execute(
-            f"CREATE TRIGGER {table}_au AFTER UPDATE OF {column} ON {table} BEGIN {delete} {insert} END"
+            f"CREATE TRIGGER {table}_lost BEFORE DELETE ON {table} BEGIN "
+            f"INSERT INTO {index} ({index}, rowid, text) SELECT 'delete', id, text FROM {texts} WHERE id = old.id; END"
+        )
+    for table, columns in (
+        ("prompt_versions", "content, hash, number, note"),
+        ("rows", "content, hash"),
+        ("generations", "key, output, thinking"),
+    ):
+        connection.execute(
+            f"CREATE TRIGGER {table}_stay BEFORE UPDATE OF {columns} ON {table} BEGIN "
+            "SELECT RAISE(ABORT, 'what is saved never changes'); END"
         )
