@@ -35,10 +35,10 @@ def home() -> Path:
 def run(workspace: Store) -> Run:
     """`run("model.register", path=…)` is the operation's summary; its events are kept in `run.events`."""
 
-    def started(name: str, **values: Any) -> dict[str, Any]:
-        operation = registry.operation(name)
+    def started(operation_name: str, /, **values: Any) -> dict[str, Any]:
+        operation = registry.operation(operation_name)
         spec = validated(operation.spec, values)
-        job = jobs.enqueue(workspace, name, "models", operation.kind, plain(spec), operation.title)
+        job = jobs.enqueue(workspace, operation_name, "models", operation.kind, plain(spec), operation.title)
         started.events = []  # type: ignore[attr-defined]
         context = Context(workspace, job.id, 1, workspace.root / "jobs" / str(job.id), started.events.append)  # type: ignore[attr-defined]
         return operation.function()(spec, context) or {}
