@@ -119,8 +119,13 @@ def tiny_gguf(
     context: int = 512,
     vocab: int = 512,
     quantised: bool = False,
+    residual: float = 1.0,
 ) -> Path:
-    """Write a GGUF file with the same weights as `tiny_hf` (f32, or Q8_0 matrices) and return its path."""
+    """Write a GGUF file with the same weights as `tiny_hf` (f32, or Q8_0 matrices) and return its path.
+
+    `residual` scales what every layer adds. Below 1 it keeps a deep random model from being chaotic: at 1, thirty
+    layers blow the rounding of the first up to another answer, which no trained model does.
+    """
     import gguf
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +147,7 @@ def tiny_gguf(
     source = CHATML if template is True else template
     if source:
         writer.add_chat_template(source)
-    for key, array in _weights(seed, layers, hidden, heads, kv_heads, ffn, vocab).items():
+    for key, array in _weights(seed, layers, hidden, heads, kv_heads, ffn, vocab, residual).items():
         tensor = _unpermuted(key, array, heads, kv_heads)
         if quantised and tensor.ndim == 2:
             kind = gguf.GGMLQuantizationType.Q8_0
@@ -157,7 +162,14 @@ def tiny_gguf(
 
 
 def _weights(
-    seed: int, layers: int, hidden: int, heads: int, kv_heads: int, ffn: int, vocab: int
+    seed: int,
+    layers: int,
+    hidden: int,
+    heads: int,
+    kv_heads: int,
+    ffn: int,
+    vocab: int,
+    residual: float = 1.0,
 ) -> dict[str, np.ndarray]:
     """Random float32 weights under their Hugging Face names; wide enough not to tie."""
     random = np.random.default_rng(seed)
@@ -175,10 +187,10 @@ def _weights(
             block + "self_attn.q_proj.weight": matrix(hidden, hidden),
             block + "self_attn.k_proj.weight": matrix(kv, hidden),
             block + "self_attn.v_proj.weight": matrix(kv, hidden),
-            block + "self_attn.o_proj.weight": matrix(hidden, hidden),
+            block + "self_attn.o_proj.weight": matrix(hidden, hidden, 1.6 * residual),
             block + "mlp.gate_proj.weight": matrix(ffn, hidden),
             block + "mlp.up_proj.weight": matrix(ffn, hidden),
-            block + "mlp.down_proj.weight": matrix(hidden, ffn),
+            block + "mlp.down_proj.weight": matrix(hidden, ffn, 1.6 * residual),
         }
     weights["model.norm.weight"] = np.ones(hidden, np.float32)
     return weights

@@ -26,7 +26,7 @@ class Chunk:
 
 
 class Aborted(Exception):
-    """The step was cut short by `abort`; what the cache holds is unknown and must be cleared."""
+    """The step was cut short by `abort`; the cache is as it was before the step."""
 
 
 class OutOfCells(LatheError):
@@ -54,6 +54,7 @@ class Backend(Protocol):
     prefix_slots: int
     batch: int  # tokens of one step
     shares_prefixes: bool
+    abortable: bool  # whether `abort` ends a step at once, and not only when it would have ended anyway
     chat_template: str | None
     bos_text: str
     eos_text: str

@@ -316,7 +316,14 @@ def fingerprint_of(model: ModelVersion, settings: Mapping[str, Any] | None = Non
 def own_template_hash(model: ModelVersion) -> str:
     """The hash of the chat template that a model brings, from its facts or else from its files."""
     known = model.facts.get("chat_template_hash")
-    return str(known) if known is not None else _template_hash(model.path, model.format, model.quick_hash)
+    if known is not None:
+        return str(known)
+    try:
+        return _template_hash(model.path, model.format, model.quick_hash)
+    except OSError as error:
+        raise LatheError(
+            f"{model.ref} cannot be read at {model.path} ({error.strerror or error}). Put it back or register it again."
+        ) from error
 
 
 @lru_cache(maxsize=64)

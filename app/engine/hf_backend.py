@@ -73,7 +73,7 @@ class TransformersBackend:
         self.context, self.cells, self.slots, self.batch = plan.context, plan.cells, plan.slots, BATCH
         self.extra_slots = 0 if plan.slots == 1 else INTERACTIVE_SLOTS
         self.prefix_slots = 1 if plan.slots == 1 else PREFIX_SLOTS
-        self.shares_prefixes = True
+        self.shares_prefixes = self.abortable = True
         self.vocabulary = int(config.vocab_size)
         self.chat_template = chat_template_of(path)
         self.bos_text = self.tokenizer.bos_token or ""
@@ -122,10 +122,12 @@ class TransformersBackend:
         ]
         reading = [chunk for chunk in chunks if chunk not in generating]
         with torch.inference_mode():
+            # Both parts first, then what they leave behind: an abort in between changes nothing.
+            stack = self._generate(generating, rows) if generating else self._stack
+            caches = self._read(reading, rows) if reading else {}
             if generating:
-                self._generate(generating, rows)
-            if reading:
-                self._read(reading, rows)
+                self._stack = stack
+            self._caches.update(caches)
             wanted = [rows[chunk.slot] for chunk in chunks if chunk.wants_logits]
             if not wanted:
                 return np.empty((0, self.vocabulary), np.float32)
@@ -172,7 +174,7 @@ class TransformersBackend:
     def close(self) -> None:
         self.clear()
 
-    def _generate(self, chunks: list[Chunk], rows: dict[int, Any]) -> None:
+    def _generate(self, chunks: list[Chunk], rows: dict[int, Any]) -> Stack:
         slots = [chunk.slot for chunk in chunks]
         stack = self._stacked(slots)
         lengths = torch.tensor(stack.lengths, device=self.device)
@@ -180,7 +182,6 @@ class TransformersBackend:
         width = stack.width + 1
         columns = torch.arange(width, device=self.device)
         mask = (columns >= width - 1 - lengths[:, None]).long()
-        self._stack = None  # an abort inside leaves no half-written stack behind
         output = self.model(
             input_ids=ids,
             attention_mask=mask,
@@ -189,11 +190,11 @@ class TransformersBackend:
             use_cache=True,
             logits_to_keep=1,
         )
-        self._stack = stack.grown(output.past_key_values, self.layers)
         for row, slot in enumerate(slots):
             rows[slot] = output.logits[row, -1]
+        return stack.grown(output.past_key_values, self.layers)
 
-    def _read(self, chunks: list[Chunk], rows: dict[int, Any]) -> None:
+    def _read(self, chunks: list[Chunk], rows: dict[int, Any]) -> dict[int, Cache]:
         """Prompts, or pieces of them: old tokens are padded on the left, new ones on the right.
 
         What lies to the right of a row's last new token is hidden from it by causality, and cut off afterwards.
@@ -221,8 +222,8 @@ class TransformersBackend:
             output.past_key_values, self.layers, stack.width, [chunk.start for chunk in chunks], ends
         )
         for row, chunk in enumerate(chunks):
-            self._caches[chunk.slot] = caches[row]
             rows[chunk.slot] = output.logits[row, kept.index(counts[row] - 1)]
+        return {chunk.slot: caches[row] for row, chunk in enumerate(chunks)}
 
     def _stacked(self, slots: list[int]) -> Stack:
         """The stack for exactly these rows, in this order, made from the one at hand where that is possible."""
@@ -232,8 +233,8 @@ class TransformersBackend:
         if stack is not None:
             for slot in stack.slots:
                 self._caches[slot] = stack.row(slot)
-        self._stack = None
-        return joined([self._caches.pop(slot) for slot in slots], slots)
+        self._stack = joined([self._caches.pop(slot) for slot in slots], slots)
+        return self._stack
 
     def _cache_of(self, slot: int) -> Cache:
         if self._stack is not None and slot in self._stack.slots:

@@ -64,6 +64,7 @@ class LlamaBackend:
             llama_cpp.llama_model_is_recurrent(self.model) or llama_cpp.llama_model_is_hybrid(self.model)
         )
         self.threads = settings.threads
+        self.abortable = not self.gpu_layers  # llama.cpp asks the callback on the CPU alone
         self._abort_flag = ctypes.create_string_buffer(b"0")
         self.ctx = self._new_context(settings)
         self.memory = llama_cpp.llama_get_memory(self.ctx)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DELTA_SECONDS = 0.05
 RATE_SECONDS = 5.0
+LONG_PROMPT = 48  # tokens; a step with fewer ends soon enough by itself
 
 
 @dataclass
@@ -57,6 +58,7 @@ class EngineLoop:
             batch=backend.batch,
             share=backend.shares_prefixes,
             reserve=min(backend.context, backend.cells // 4),
+            abortable=backend.abortable,
         )
         self.counters = Counters()
         self._commands: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -66,6 +68,7 @@ class EngineLoop:
         self._deltas_due = 0.0
         self._lock = threading.Lock()
         self._computing: frozenset[str] = frozenset()
+        self._gives_way = False  # the running step is bulk prompts, long enough to be worth cutting short
         self._thread = threading.Thread(target=self._run, name="engine-loop", daemon=True)
 
     def start(self) -> None:
@@ -83,6 +86,10 @@ class EngineLoop:
         """Queue generations; their events come through `emit`."""
         batch = list(generations)
         self._commands.put(lambda: self._add(batch))
+        if any(generation.request.priority == "interactive" for generation in batch):
+            with self._lock:
+                if self._computing and self._gives_way:
+                    self.backend.abort()
 
     def cancel(self, keys: Collection[str]) -> None:
         """End generations by id; when nothing else is being computed the running step is cut short."""
@@ -176,13 +183,14 @@ class EngineLoop:
             if self._generations[sequence.key].began(began):
                 self.counters.cached_tokens += sequence.cached
                 self._events.append({"id": sequence.key, "event": "started"})
+        reading = sum(len(chunk.tokens) for chunk in step.chunks if len(chunk.tokens) > 1)
         with self._lock:
             self._computing = frozenset(sequence.key for sequence in step.sequences)
+            self._gives_way = reading >= LONG_PROMPT and not any(item.interactive for item in step.sequences)
         try:
             rows = self.backend.decode(step.chunks)
         except Aborted:
             self._after_decode(began)
-            self.scheduler.rebuild()
             return
         except OutOfCells as error:
             self._after_decode(began)

@@ -3,7 +3,7 @@
 Three ideas. Sequences that generate get one token each in every step, and what room is left is filled with prompts.
 A prompt's beginning that others share (a prompt version over many cases) is computed once and copied. And a person
 never waits for bulk work: slots are kept back, a step with an interactive prompt in it holds nothing of the bulk, and
-bulk prompts are fed in pieces so small that a step takes about `STEP_SECONDS`.
+beside a person bulk prompts are fed in pieces so small that a step takes about `STEP_SECONDS`.
 """
 
 from __future__ import annotations
@@ -111,11 +111,21 @@ class Scheduler:
     """
 
     def __init__(
-        self, *, slots: int, extra: int, prefixes: int, cells: int, batch: int, share: bool, reserve: int = 0
+        self,
+        *,
+        slots: int,
+        extra: int,
+        prefixes: int,
+        cells: int,
+        batch: int,
+        share: bool,
+        reserve: int = 0,
+        abortable: bool = False,
     ) -> None:
         self.single = slots == 1
         self.slots, self.extra = slots, 0 if self.single else extra
         self.cells, self.batch, self.share, self.reserve = cells, batch, share, reserve
+        self.abortable = abortable
         count = self.slots + self.extra
         self._free = list(range(count))[::-1]
         self._free_prefixes = list(range(count, count + prefixes))[::-1] if share else []
@@ -207,7 +217,9 @@ class Scheduler:
         chunks = [Chunk(s.slot, s.fed, s.tokens[s.fed :], True) for s in generating]
         sequences = list(generating)
         room = self.batch - len(chunks)
-        bulk = room if self.single else min(room, self.pace.prefill_tokens(len(chunks)))
+        # Where a step can be cut short for a person who comes, short steps matter only while one is being answered.
+        free = self.single or (self.abortable and not any(sequence.interactive for sequence in self.live))
+        bulk = room if free else min(room, self.pace.prefill_tokens(len(chunks)))
         for sequence in reading:
             length = min(sequence.pending, room if sequence.interactive else bulk)
             if self.single and sequence.prefix is not None and sequence.prefix.donor is sequence:

@@ -31,6 +31,7 @@ from store.workspace import now, open_store
 
 ALREADY_RUNNING = 3
 TIDY_SECONDS = 5.0
+PRIORITY = 5
 MAX_REQUESTS = 20_000
 
 
@@ -162,6 +163,8 @@ def main(arguments: list[str]) -> int:
 
     root = Path(arguments[0])
     offline.install(False, root)
+    # Below the screen, whoever started it; a worker that did has lowered the priority already.
+    os.nice(max(0, PRIORITY - os.nice(0)))
     lock = os.open(root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -104,7 +104,8 @@ def physical_cores() -> int:
     """Cores this process may use; hyper-threads share the units that matrix products need, so they do not count."""
     import psutil
 
-    usable = len(os.sched_getaffinity(0))
+    # macOS has no affinity; there the process may use them all.
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(psutil.cpu_count(logical=False) or usable, usable))
 
 
