@@ -160,5 +160,4 @@ def workbench(
     root: Path, *, size: tuple[int, int] = (120, 36), env: dict[str, str] | None = None
 ) -> Terminal:
     """The real workbench on a workspace."""
-    code = "import sys; from pathlib import Path; from app.workbench import run; sys.exit(run(Path(sys.argv[1])))"
-    return Terminal([sys.executable, "-P", "-c", code, str(root)], size=size, env=env)
+    return Terminal([sys.executable, "-P", "-m", "app", str(root)], size=size, env=env)

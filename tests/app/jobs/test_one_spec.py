@@ -19,6 +19,7 @@ from app.palette import operation_commands
 from app.workbench import Workbench
 from store import jobs
 from store.workspace import open_store
+from textual.widgets import Input
 from widgets.form import FieldRow, SpecForm
 
 async def main():
@@ -30,7 +31,7 @@ async def main():
         app.open_form("echo.say")
         for _ in range(200):
             await pilot.pause(0.05)
-            if app.screen.query(SpecForm):
+            if app.screen.query(SpecForm) and isinstance(app.focused, Input):
                 break
         told["fields"] = [row.field.name for row in app.screen.query(FieldRow)]
         await pilot.press(*"hello", "ctrl+r")

@@ -166,10 +166,10 @@ def engine_pid(root: Path) -> int:
     raise AssertionError("no engine runs")
 
 
-def many_cases(store: Store, count: int = 120) -> dict[str, Any]:
+def many_cases(store: Store, count: int = 40) -> dict[str, Any]:
     """A comparison that takes a few seconds."""
     datasets.save_version(store, "many", "cases", [case(f"ticket {n} about a parcel") for n in range(count)])
-    return {**BASIC, "cases": "many", "sampling": {"max_tokens": 40}}
+    return {**BASIC, "cases": "many", "sampling": {"max_tokens": 24}}
 
 
 def test_an_engine_that_dies_is_started_again_and_every_cell_is_answered(
@@ -185,7 +185,7 @@ def test_an_engine_that_dies_is_started_again_and_every_cell_is_answered(
     wait_until(some_cells, timeout=60, what="the first cells")
     os.kill(engine_pid(desk.root), signal.SIGKILL)
     summary = runner.wait(desk, job.id).summary
-    assert summary["cells_run"] + summary["cells_reused"] == 360
+    assert summary["cells_run"] + summary["cells_reused"] == 120
     assert not any("error" in one["states"] for one in summary["subjects"])
 
 
@@ -212,7 +212,7 @@ def test_stopping_keeps_what_is_finished_and_a_new_run_reuses_it(
     kept = {cell.generation_id for cell in cells_of(desk, evaluation.id)}
     summary = run("prompt.compare", **values).summary
     assert summary["cells_reused"] >= len(kept)
-    assert summary["cells_run"] + summary["cells_reused"] == 360
+    assert summary["cells_run"] + summary["cells_reused"] == 120
 
 
 def worker_of(store: Store, job_id: int) -> int | None:
@@ -239,7 +239,7 @@ def test_killed_at_random_moments_and_resumed_no_cell_is_run_twice(
             timeout=30,
             what="a worker",
         )
-        goal = len(finished) + chance.randrange(0, 60)
+        goal = len(finished) + chance.randrange(0, 30)
 
         def enough(goal: int = goal) -> bool:
             found = evaluations.evaluation_of_job(desk, job.id)
@@ -261,13 +261,11 @@ def test_killed_at_random_moments_and_resumed_no_cell_is_run_twice(
             break
         runner.resume(desk, job.id)
     result = runner.wait(desk, job.id)
-    while result.state != "done":
-        runner.resume(desk, job.id)
-        result = runner.wait(desk, job.id)
+    assert result.state == "done", result.job.error
     evaluation = result.summary["evaluation"]
     cells = cells_of(desk, evaluation)
-    assert len({(cell.subject, cell.position, cell.repeat) for cell in cells}) == len(cells) == 360
-    assert result.summary["cells_run"] + result.summary["cells_reused"] == 360
-    assert result.summary["cells_run"] == 360, "an answer kept in an earlier attempt counts as run, once"
+    assert len({(cell.subject, cell.position, cell.repeat) for cell in cells}) == len(cells) == 120
+    assert result.summary["cells_run"] + result.summary["cells_reused"] == 120
+    assert result.summary["cells_run"] == 120, "an answer kept in an earlier attempt counts as run, once"
     with sqlite3.connect(desk.path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

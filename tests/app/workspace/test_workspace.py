@@ -84,4 +84,5 @@ def test_a_clean_up_takes_what_nothing_needs_and_a_dry_run_takes_nothing(workspa
     dry = at_once(workspace, "workspace.clean", dry_run=True)
     assert dry.summary["blobs"] == 1 and dry.summary["removed"] is False and path.exists()
     wet = at_once(workspace, "workspace.clean")
+    assert wet.state == "done", wet.job.error
     assert wet.summary["blobs"] == 1 and wet.summary["bytes"] == 17 and not path.exists()

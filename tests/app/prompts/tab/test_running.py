@@ -17,7 +17,7 @@ async def test_three_keys_from_a_fresh_workspace_to_a_finished_comparison(
     desk: Store, open_desk: Open
 ) -> None:
     async with open_desk(desk) as bench:
-        assert "Ready to compare" in bench.text()
+        assert "Ready: 3 columns over tickets@1" in bench.text() and "parcel 0 is late" in bench.text()
         await bench.press("r")
         await bench.until(lambda: "enter starts" in bench.text(), "what the run will take")
         assert "36 · none is there yet" in bench.text() and "to read" in bench.text()
