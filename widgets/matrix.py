@@ -56,7 +56,7 @@ LEGEND = (
     "◌ writing  · queued  ↺ reused from an earlier run"
 )
 
-CASE_SHARE = 0.24
+CASE_SHARE = 0.28
 MIN_COLUMN = 17
 HEADER_LINES = 4
 SHORT_HEADER_LINES = 2
@@ -360,7 +360,7 @@ class Matrix(ScrollView, can_focus=True):
 
     @property
     def _case_width(self) -> int:
-        return max(10, min(32, int(self._width * CASE_SHARE)))
+        return max(10, min(40, int(self._width * CASE_SHARE)))
 
     @property
     def _width(self) -> int:
@@ -466,7 +466,7 @@ class Matrix(ScrollView, can_focus=True):
         number, name, aside = self._source.label(row)
         number_width = max(3, len(str(self._source.row_count()))) + 1
         room = self._case_width - number_width - 2
-        aside = clip(aside, room // 2) if room >= 18 else ""
+        aside = clip(aside, room // 2) if room >= 20 else ""
         segments = [
             Segment(pad(number, number_width, right=True) + " ", quiet),
             Segment(pad(name, room - cell_len(aside)), base),

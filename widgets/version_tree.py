@@ -163,6 +163,12 @@ class Outline(ScrollView, can_focus=True):
         self._reveal()
         self.refresh()
 
+    def select(self, key: Hashable) -> None:
+        """Put the cursor on the item with `key`, if it is there."""
+        for index, item in enumerate(self._items):
+            if item.key == key:
+                self.cursor = index
+
     def action_move(self, step: int) -> None:
         at = self.cursor
         target = max(0, min(len(self._items) - 1, at + step))

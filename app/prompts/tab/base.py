@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from app.prompts.tab import reads
 from app.prompts.tab.choices import Choice
-from app.prompts.tab.data import LABELS, Comparison
+from app.prompts.tab.data import LABELS, Comparison, Preview
 from app.prompts.tab.outline import Shelf, lines
 from app.prompts.tab.selection import Selection
 from app.prompts.tab.shell import Shell, shell
@@ -74,6 +74,7 @@ class PromptsBase(Vertical):
         self.shelf = Shelf()
         self.job: Job | None = None
         self.verdicts = Verdicts()
+        self.preview = Preview((), ())
         self._unfolded: set[str] = set()
         self._shelf_read_at = 0.0
         self._judged_at = 0.0
@@ -130,7 +131,9 @@ class PromptsBase(Vertical):
         self.shelf = first.shelf
         self._shelf_read_at = time.monotonic()
         self.draw_shelf()
+        self.preview = first.preview
         self.put_on_desk(first.comparison)
+        self.outline.select(("prompt", self.selection.prompt))
         # The shell gave the focus to the first widget there is; nobody has chosen yet.
         if self.screen.focused in (None, self.outline):
             (self.matrix if self.comparison is not None else self.outline).focus()
@@ -146,11 +149,10 @@ class PromptsBase(Vertical):
         self.comparison = comparison
         self.verdicts = Verdicts()
         self.job = None
-        desk = self.query_one("#desk")
-        desk.set_class(comparison is None, "-empty")
         if comparison is None:
-            self._invite()
+            self.show_preview()
         else:
+            self.query_one("#desk").remove_class("-empty")
             self.matrix.show(comparison)
             self.query_one(VerdictPanel).show(self.verdicts)
             self.judge(force=True)
@@ -159,22 +161,34 @@ class PromptsBase(Vertical):
         self.draw_shelf()
         self.refresh_bindings()
 
-    def _invite(self) -> None:
+    def show_preview(self) -> None:
+        """Without a comparison: the grid that the next run fills, or what has to be chosen first."""
         missing = self.selection.missing
-        invite = self.query_one("#invite", EmptyState)
-        if missing and not self.selection.prompt:
-            invite.say("No prompts yet", "`n` writes one.  `i` imports yours: text files, promptfoo.")
-        elif missing:
-            invite.say(
-                "Nothing to compare yet", "`i` imports cases from a file, `c` types one, `space` marks."
-            )
-        else:
-            columns = len(self.selection.subjects)
-            invite.say(
-                "Ready to compare",
-                f"{units.quantity(columns, 'column')} over {safe_text(self.selection.cases, newlines=False)}.",
-                "`r` runs it. `space` marks versions, `m` chooses models, `e` edits a draft.",
-            )
+        self.query_one("#desk").set_class(bool(missing), "-empty")
+        if missing:
+            invite = self.query_one("#invite", EmptyState)
+            if not self.selection.prompt:
+                invite.say("No prompts yet", "`n` writes one.  `i` imports yours: text files, promptfoo.")
+            else:
+                invite.say(
+                    "Nothing to compare yet", "`i` imports cases from a file, `c` types one, `space` marks."
+                )
+            return
+        self.matrix.show(self.preview)
+        columns = units.quantity(len(self.preview.titles), "column")
+        ready = f"Ready: {columns} over {safe_text(self.selection.cases, newlines=False)}. `r` says what it takes."
+        self.query_one(VerdictPanel).invite(
+            ready,
+            "`space` marks versions, `m` chooses models, `e` edits a draft, `s` the split, `R` repeats.",
+        )
+
+    @work(exclusive=True, group="preview")
+    async def read_preview(self) -> None:
+        """Read the preview again after the selection changed."""
+        self.preview = await self.shell.read(reads.preview, self._store, self.selection)
+        if self.comparison is None:
+            self.show_preview()
+            self.draw_title()
 
     # Drawing
 
@@ -225,7 +239,25 @@ class PromptsBase(Vertical):
             parts.append(f"{comparison.reused:,} reused")
         if done < planned:
             parts.append("r goes on")
+        if following := self._next_columns(comparison):
+            parts.append(f"r compares {following}")
         return " · ".join(parts)
+
+    def _next_columns(self, comparison: Comparison) -> str:
+        """The columns of the next run in words, where they are others than those on the desk."""
+        selection, head = self.selection, comparison.head
+        wanted = set(selection.prompts)
+        shown = {f"{one.prompt}@{'draft' if one.version is None else one.version}" for one in head.subjects}
+        if selection.missing or (
+            wanted == shown and selection.cases == head.cases_ref and not selection.draft
+        ):
+            return ""
+        same_prompt = all(one.prompt == selection.prompt for one in head.subjects)
+        columns = " ".join(reads.column_titles(selection))
+        cases = f" over {selection.cases}" if selection.cases != head.cases_ref else ""
+        return safe_text(
+            f"{columns if same_prompt else f'{selection.prompt} {columns}'}{cases}", newlines=False
+        )
 
     def draw_strip(self) -> None:
         """The whole text of the cell under the cursor, as far as three lines hold it."""

@@ -144,7 +144,7 @@ class CaseForm(VerticalScroll, can_focus=False):
         with Vertical(id="variables"):
             for name in [*self._names, *(name for name in values if name not in self._names)]:
                 yield VariableRow(name, values.get(name))
-        yield Static("", id="turns-heading", classes="heading")
+        yield Static("Conversation so far", id="turns-heading", classes="heading")
         with Vertical(id="turns"):
             for message in given.get("messages") or []:
                 yield Block(str(message.get("role", "user")), str(message.get("content", "")))
@@ -177,8 +177,7 @@ class CaseForm(VerticalScroll, can_focus=False):
         areas.first().focus()
 
     def _say_turns(self) -> None:
-        turns = len(self.query_one("#turns").children)
-        self.query_one("#turns-heading", Static).update("Conversation so far" if turns else "")
+        self.query_one("#turns-heading").display = bool(self.query_one("#turns").children)
 
     def case(self) -> dict[str, Any]:
         """The edited case. Raises BadInput with a sentence for what cannot be read."""

@@ -278,6 +278,27 @@ class Comparison:
         return found
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What the next run would fill: its columns and the first of its cases, with nothing in them yet."""
+
+    titles: tuple[str, ...]
+    names: tuple[CaseLabel, ...]
+
+    def columns(self) -> list[MatrixColumn]:
+        return [MatrixColumn(title) for title in self.titles]
+
+    def row_count(self) -> int:
+        return len(self.names)
+
+    def label(self, row: int) -> tuple[str, str, str]:
+        name = self.names[row]
+        return str(row + 1), name.title, "held out" if name.held_out else ""
+
+    def cell(self, row: int, column: int) -> MatrixCell:
+        return MatrixCell("none")
+
+
 class HasState(Protocol):
     """Anything with the state of a finished cell."""
 

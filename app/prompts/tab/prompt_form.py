@@ -108,10 +108,29 @@ class PromptForm(VerticalScroll, can_focus=False):
         Binding("alt+n", "add_message", "message", id="editor.add-message", tooltip="Add a message below"),
         Binding("alt+m", "add_example", "example", id="editor.add-example", tooltip="Add a few-shot example"),
         Binding(
-            "alt+r", "next_role", "role", id="editor.role", tooltip="Give the message to the next speaker"
+            "alt+r",
+            "next_role",
+            "role",
+            show=False,
+            id="editor.role",
+            tooltip="Give the message to the next speaker",
         ),
-        Binding("alt+x", "remove", "remove", id="editor.remove", tooltip="Remove this message or example"),
-        Binding("alt+u", "put_back", "put back", id="editor.put-back", tooltip="Put back what was removed"),
+        Binding(
+            "alt+x",
+            "remove",
+            "remove",
+            show=False,
+            id="editor.remove",
+            tooltip="Remove this message or example",
+        ),
+        Binding(
+            "alt+u",
+            "put_back",
+            "put back",
+            show=False,
+            id="editor.put-back",
+            tooltip="Put back what was removed",
+        ),
         Binding("alt+up", "shift(-1)", "Up", show=False, id="editor.shift-up", tooltip="Move the message up"),
         Binding("alt+down", "shift(1)", "Down", show=False, id="editor.shift-down", tooltip="Move it down"),
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.prompts.subjects import find_subject, subject_of
-from app.prompts.tab.data import CaseLabel, CellText, Comparison, Head
+from app.prompts.tab.data import CaseLabel, CellText, Comparison, Head, Preview
 from app.prompts.tab.drafts import content_key
 from app.prompts.tab.outline import CaseSet, Past, Shelf
 from app.prompts.tab.selection import MOST_COLUMNS, SETTING, Selection, as_data, from_data
@@ -24,6 +24,7 @@ MOST_PAST = 30
 TEXT_SHOWN = 600
 """Characters of an answer that the grid and the strip below it can show."""
 TAIL_PAGE = 500
+MOST_PREVIEWED = 200
 
 _VARIABLE = re.compile(r"\{\{-?\s*([A-Za-z_]\w*)")
 
@@ -35,6 +36,7 @@ class First:
     shelf: Shelf
     selection: Selection
     comparison: Comparison | None
+    preview: Preview
 
 
 def first(store: Store, page_rows: int) -> First:
@@ -43,7 +45,28 @@ def first(store: Store, page_rows: int) -> First:
     found = shelf(store, frozenset({selection.prompt} if selection.prompt else ()))
     shown = next((past.id for past in found.past), None)
     comparison = None if shown is None else open_comparison(store, shown, page_rows)
-    return First(found, selection, comparison)
+    seen = Preview((), ()) if comparison is not None else preview(store, selection)
+    return First(found, selection, comparison, seen)
+
+
+def preview(store: Store, selection: Selection) -> Preview:
+    """The columns and the first cases of the next run; empty while something has to be chosen first."""
+    if selection.missing:
+        return Preview((), ())
+    version = datasets.dataset_version(store, selection.cases, role="cases")
+    rows = datasets.rows(store, version.id, limit=MOST_PREVIEWED)
+    asked = [row for row in rows if selection.split in ("all", row.content.get("split", "tune"))]
+    return Preview(tuple(column_titles(selection)), tuple(label_of(row.content) for row in asked))
+
+
+def column_titles(selection: Selection) -> list[str]:
+    """What the columns of the next run will be called."""
+    names = [f"@{number}" for number in selection.versions] + (["draft"] if selection.draft else [])
+    return [
+        f"{model} {name}" if len(selection.models) > 1 else name
+        for model in selection.models or ("",)
+        for name in names
+    ]
 
 
 def shelf(store: Store, unfolded: Collection[str]) -> Shelf:

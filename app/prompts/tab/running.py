@@ -48,9 +48,9 @@ class Running(PromptsBase):
         self.selection = replace(self.selection, **changes)
         self._remember()
         self.draw_shelf()
+        self.draw_title()
         if self.comparison is None:
-            self._invite()
-            self.draw_title()
+            self.read_preview()
 
     @work(exclusive=True, group="remember")
     async def _remember(self) -> None:

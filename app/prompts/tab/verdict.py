@@ -40,6 +40,11 @@ class VerdictPanel(Static):
         self._at = max(0, min(self._at, len(verdicts.decisions) - 1))
         self._draw()
 
+    def invite(self, *sentences: str) -> None:
+        """Say what can be done instead of a verdict; keys stand between backticks."""
+        self._verdicts = Verdicts()
+        self.update(Content("\n").join(keyed(sentence, "$foreground-muted") for sentence in sentences))
+
     def page(self, step: int) -> None:
         """Show another pair."""
         if self._verdicts.decisions:
@@ -64,7 +69,8 @@ class VerdictPanel(Static):
         lines = []
         if decision is not None:
             lines.append(decision_line(decision))
-            lines.append(self._figures(decision))
+            if decision.counts.cases:
+                lines.append(self._figures(decision))
         lines += [Content.styled(note, "$foreground-muted") for note in self._verdicts.notes]
         self.update(Content("\n").join(lines) if lines else Content(""))
 
