@@ -10,14 +10,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from app.engine.client import EngineClient, EngineGone, connect
 from app.jobs.context import Context, Stopped
+from app.prompts.asking import Replies, ask, call_off, error_of, fit_together
 from app.prompts.checks import checks_of, judge
 from app.prompts.plan import (
     BLOCK,
@@ -41,6 +40,8 @@ FLUSH_CELLS = 500
 LOW_WATER = 64
 """With fewer answers on their way the next cases are sent, so that the engine's slots never run dry."""
 MOST_TRIES = 2
+HOPELESS = 64
+"""When so many cells failed and none was answered, the rest would fail too."""
 TICK_SECONDS = 0.05
 
 
@@ -62,8 +63,11 @@ class _Run:
     done: int
     asked: dict[str, _Asked] = field(default_factory=dict)
     """Key → answer on its way."""
-    events: queue.SimpleQueue[tuple[str, Any]] = field(default_factory=queue.SimpleQueue)
-    cells: list[tuple[PlannedCell, dict[str, Any] | None, str]] = field(default_factory=list)
+    replies: Replies = field(default_factory=queue.SimpleQueue)
+    over: threading.Event = field(default_factory=threading.Event)
+    note: str = ""
+    """Why nothing comes at the moment."""
+    cells: list[tuple[PlannedCell, Mapping[str, Any] | None, str]] = field(default_factory=list)
     """Finished and not yet kept: (cell, the engine's done event or None, error)."""
     kept_at: float = field(default_factory=time.monotonic)
     streams: int = 0
@@ -96,6 +100,7 @@ def run_compare(spec: CompareSpec, context: Context) -> dict[str, Any]:
     started = time.monotonic()
     try:
         _answer_all(run, filled)
+        run.over.set()
         if run.failed and run.failed == run.done:
             raise LatheError(f"None of the {run.failed} cells could be answered. {run.last_error}")
     except Stopped:
@@ -161,26 +166,31 @@ def _answer_all(run: _Run, filled: set[tuple[int, int, int]]) -> None:
 def _blocks(run: _Run, filled: set[tuple[int, int, int]]) -> Iterator[list[PlannedCell]]:
     """Cells that are still empty, by block: the same cases for all versions, and those on one model
     together."""
-    groups = _models_in_turn(run.comparison)
-    for subjects in groups:
+    for subjects in _models_in_turn(run):
         rows = selected_rows(run.context.store, run.comparison)
         while block := list(islice(rows, BLOCK)):
             cells = [
                 cell
-                for cell in planned_cells(run.comparison, block)
-                if cell.subject in subjects and (cell.subject, cell.position, cell.repeat) not in filled
+                for cell in planned_cells(run.comparison, block, subjects)
+                if (cell.subject, cell.position, cell.repeat) not in filled
             ]
             if cells:
                 yield cells
 
 
-def _models_in_turn(comparison: Comparison) -> list[set[int]]:
-    """Which subjects are asked together: all on one model; several models one after the other, each loaded
-    once."""
-    order: dict[int, set[int]] = {}
+def _models_in_turn(run: _Run) -> list[list[int]]:
+    """Which subjects are asked together: all whose models stay loaded together, else model by model."""
+    comparison = run.comparison
+    by_model: dict[int, list[int]] = {}
     for index, subject in enumerate(comparison.subjects):
-        order.setdefault(subject.model_id, set()).add(index)
-    return list(order.values())
+        by_model.setdefault(subject.model_id, []).append(index)
+    if len(by_model) > 1:
+        wanted = [
+            (comparison.subjects[some[0]].model, comparison.settings[some[0]]) for some in by_model.values()
+        ]
+        if fit_together(run.context.root, wanted):
+            return [list(range(len(comparison.subjects)))]
+    return list(by_model.values())
 
 
 def _ask(run: _Run, cells: list[PlannedCell]) -> None:
@@ -200,7 +210,7 @@ def _ask(run: _Run, cells: list[PlannedCell]) -> None:
 
 
 def _send(run: _Run, keys: list[str]) -> None:
-    """Hand requests to the engine in a thread of their own: its events come through the queue."""
+    """Hand requests to the engine, one batch for each model."""
     by_model: dict[int, list[str]] = {}
     for key in keys:
         by_model.setdefault(run.comparison.subjects[run.asked[key].cells[0].subject].model_id, []).append(key)
@@ -208,11 +218,9 @@ def _send(run: _Run, keys: list[str]) -> None:
         cells = [run.asked[key].cells[0] for key in some]
         requests = [_request(run, cell) for cell in cells]
         ids = {str(request["id"]): key for request, key in zip(requests, some, strict=True)}
-        settings = run.comparison.settings[cells[0].subject]
         run.streams += 1
-        threading.Thread(
-            target=_stream, args=(run.context.root, requests, ids, settings, run.events), daemon=True
-        ).start()
+        settings = run.comparison.settings[cells[0].subject]
+        ask(run.context.root, requests, ids, settings, run.replies, run.over)
 
 
 def _request(run: _Run, cell: PlannedCell) -> dict[str, Any]:
@@ -231,73 +239,37 @@ def _request(run: _Run, cell: PlannedCell) -> dict[str, Any]:
     }
 
 
-def _stream(
-    root: Any,
-    requests: list[dict[str, Any]],
-    ids: dict[str, str],
-    settings: dict[str, Any] | None,
-    events: queue.SimpleQueue[tuple[str, Any]],
-) -> None:
-    """Read one batch of answers into the queue; whatever went wrong ends there too, as a sentence."""
-    left = set(ids.values())
-    problem = "The engine ended without an answer."
-    client: EngineClient | None = None
-    try:
-        client = connect(root)
-        for event in client.generate(requests, settings=settings):
-            if event["event"] in ("done", "error"):
-                key = ids[str(event["id"])]
-                left.discard(key)
-                events.put((key, event))
-    except LatheError as error:
-        problem = str(error)
-    except BaseException as error:
-        problem = f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        for key in left:
-            events.put((key, {"event": "error", "message": problem}))
-        events.put(("", None))
-        if client is not None:
-            client.close()
-
-
 def _take_in(run: _Run) -> None:
     """Take what the engine sent, waiting a moment when there is nothing."""
     again: list[str] = []
     wait = bool(run.asked or run.streams)
-    while True:
+    while len(run.cells) < FLUSH_CELLS:
         try:
-            key, event = run.events.get(timeout=TICK_SECONDS) if wait else run.events.get_nowait()
+            reply = run.replies.get(timeout=TICK_SECONDS) if wait else run.replies.get_nowait()
         except queue.Empty:
             break
         wait = False
-        if not key:
+        if reply.kind == "ended":
             run.streams -= 1
-            continue
-        asked = run.asked[key]
-        error = _error_of(event)
-        if error and asked.tries < MOST_TRIES:
-            asked.tries += 1
-            again.append(key)
-            continue
-        del run.asked[key]
-        for number, cell in enumerate(asked.cells):
-            _finished(run, cell, event if not error and number == 0 else None, error)
-        if len(run.cells) >= FLUSH_CELLS:
-            break
+        elif reply.kind == "note":
+            run.note = reply.text
+            run.context.progress(run.done, run.comparison.planned, note=run.note, unit="cells")
+        elif reply.kind == "again":
+            again.append(reply.key)
+        else:
+            asked = run.asked[reply.key]
+            error = error_of(reply.event)
+            if error and asked.tries < MOST_TRIES:
+                asked.tries += 1
+                again.append(reply.key)
+                continue
+            del run.asked[reply.key]
+            for number, cell in enumerate(asked.cells):
+                _finished(run, cell, reply.event if not error and number == 0 else None, error)
     _send(run, again)
 
 
-def _error_of(event: dict[str, Any]) -> str:
-    if event["event"] == "error":
-        return str(event.get("message") or event.get("error") or "The engine could not answer.")
-    if event.get("finish_reason") in ("error", "cancelled"):
-        return str(event.get("message") or event.get("error") or f"The request was {event['finish_reason']}.")
-    return ""
-
-
-def _finished(run: _Run, cell: PlannedCell, event: dict[str, Any] | None, error: str) -> None:
+def _finished(run: _Run, cell: PlannedCell, event: Mapping[str, Any] | None, error: str) -> None:
     run.cells.append((cell, event, error))
     run.done += 1
     if error:
@@ -331,7 +303,11 @@ def _keep(run: _Run) -> None:
             store, run.evaluation.id, finished, [one for key, one in fresh.items() if key not in there]
         )
     _count_tokens(run, waiting)
-    run.context.progress(run.done, run.comparison.planned, unit="cells")
+    run.context.progress(run.done, run.comparison.planned, note=run.note, unit="cells")
+    if run.failed >= HOPELESS and run.failed == run.done:
+        raise LatheError(
+            f"The first {run.failed} cells all failed, so the rest was not tried. {run.last_error}"
+        )
 
 
 def _judged(
@@ -359,7 +335,7 @@ def _judged(
     )
 
 
-def _generation(run: _Run, cell: PlannedCell, event: dict[str, Any]) -> NewGeneration:
+def _generation(run: _Run, cell: PlannedCell, event: Mapping[str, Any]) -> NewGeneration:
     timings = event.get("timings") or {}
     content, subject = run.comparison.contents[cell.subject], run.comparison.subjects[cell.subject]
     return NewGeneration(
@@ -386,7 +362,7 @@ def _generation(run: _Run, cell: PlannedCell, event: dict[str, Any]) -> NewGener
     )
 
 
-def _count_tokens(run: _Run, waiting: list[tuple[PlannedCell, dict[str, Any] | None, str]]) -> None:
+def _count_tokens(run: _Run, waiting: list[tuple[PlannedCell, Mapping[str, Any] | None, str]]) -> None:
     for cell, event, _ in waiting:
         if event is None:
             continue
@@ -416,9 +392,7 @@ def _speeds(run: _Run, seconds: float) -> dict[str, dict[str, float]]:
 
 def _stop(run: _Run) -> None:
     """Call off what is on its way, and keep what has come back."""
-    with suppress(EngineGone, LatheError):
-        client = connect(run.context.root, start=False)
-        client.cancel(tag=run.tag)
-        client.close()
+    run.over.set()
+    call_off(run.context.root, run.tag)
     if run.cells:
         _keep(run)

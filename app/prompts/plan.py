@@ -45,7 +45,7 @@ class Comparison:
     checks: tuple[Check, ...]
     positions: Sequence[int]
     repeats: int
-    settings: tuple[dict[str, Any] | None, ...]
+    settings: tuple[dict[str, Any], ...]
     """How each subject's model is to be loaded: its stored settings, with those of the comparison over
     them."""
     pools: Mapping[str, ExamplePool] = field(default_factory=dict)
@@ -104,11 +104,11 @@ def resolved(
     wanted = {
         key: value for key, value in (("slots", spec.slots), ("context", spec.context)) if value is not None
     }
-    loading: dict[int, tuple[dict[str, Any] | None, dict[str, Any]]] = {}
+    loading: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
     for subject in subjects:
         if subject.model_id not in loading:
             version = models.model_version_by_id(store, subject.model_id)
-            settings = {**(version.facts.get("settings") or {}), **wanted} or None
+            settings = {**(version.facts.get("settings") or {}), **wanted}
             loading[subject.model_id] = settings, fingerprint_of(version, settings)
     return Comparison(
         subjects=tuple(subjects),
@@ -123,10 +123,13 @@ def resolved(
     )
 
 
-def planned_cells(comparison: Comparison, rows: Sequence[Row]) -> Iterator[PlannedCell]:
+def planned_cells(
+    comparison: Comparison, rows: Sequence[Row], subjects: Sequence[int] | None = None
+) -> Iterator[PlannedCell]:
     """The cells of some cases in the order in which they are asked: version by version, so that prefixes are
     shared."""
-    for index, content in enumerate(comparison.contents):
+    for index in subjects if subjects is not None else range(len(comparison.subjects)):
+        content = comparison.contents[index]
         for row in rows:
             try:
                 messages = compose(content, row.content, _pool_of(comparison, content))
