@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from store.errors import StoreBroken
+from store.hashing import clean_text
 
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -48,6 +49,9 @@ class _Cursor(sqlite3.Cursor):
     def execute(self, sql: str, parameters: Any = (), /) -> _Cursor:
         try:
             super().execute(sql, parameters)
+        except UnicodeEncodeError:
+            # Half a surrogate pair, from a file name or a model: no column can hold it.
+            super().execute(sql, [clean_text(one) if isinstance(one, str) else one for one in parameters])
         except sqlite3.DatabaseError as error:
             say(error)
             raise

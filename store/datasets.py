@@ -162,6 +162,10 @@ def dataset_version(store: Store, ref: str, role: str | None = None) -> DatasetV
         if found is None:
             names = [row.name for row in list_datasets(store, role=role, limit=100)]
             raise none_such(noun, parsed.name, names)
+        if role is not None and found.role != role:
+            raise BadInput(
+                f"{found.ref} has the role “{found.role}”; one with the role “{role}” is needed here."
+            )
         return found
     if role is not None and known["role"] != role:
         raise BadInput(

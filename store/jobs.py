@@ -10,7 +10,7 @@ from typing import Any
 
 from store.errors import NotFound
 from store.hashing import dumps
-from store.workspace import Store, now
+from store.workspace import NEWEST, Store, now
 
 LIVE = ("queued", "running", "stopping")
 
@@ -232,10 +232,10 @@ def metrics(
     store: Store, job_id: int, name: str | None = None, *, after: int = 0, limit: int = 100_000
 ) -> list[Metric]:
     """The job's metrics behind the row id `after`, oldest first; of one name, or of all."""
+    of_name = "AND name = ?" if name is not None else ""
     found = store.read().execute(
-        "SELECT id, name, step, value, at FROM metrics WHERE job_id = ?1 AND id > ?2 AND (?3 IS NULL OR name = ?3) "
-        "ORDER BY id LIMIT ?4",
-        (job_id, after, name, limit),
+        f"SELECT id, name, step, value, at FROM metrics WHERE job_id = ? AND id > ? {of_name} ORDER BY id LIMIT ?",
+        (job_id, after, *([name] if name is not None else []), limit),
     )
     return [Metric(**dict(row)) for row in found]
 
@@ -253,8 +253,8 @@ def list_jobs(
     marks = ",".join("?" * len(wanted))
     where = f"AND state IN ({marks})" if wanted else ""
     found = store.read().execute(
-        f"SELECT * FROM jobs WHERE (? IS NULL OR id < ?) {where} ORDER BY id DESC LIMIT ?",
-        (before, before, *wanted, limit),
+        f"SELECT * FROM jobs WHERE id < ? {where} ORDER BY id DESC LIMIT ?",
+        (NEWEST if before is None else before, *wanted, limit),
     )
     return [_job(row) for row in found]
 

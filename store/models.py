@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from store.errors import Ambiguous, NotFound
-from store.hashing import dumps
+from store.errors import Ambiguous, BadInput, NotFound
+from store.hashing import clean_text, dumps
 from store.refs import check_name, hash_prefix, none_such, parse_ref
 from store.workspace import Store, now
 
@@ -83,6 +83,10 @@ def register_version(
     A tag that already exists moves to the new version. The first version, and one with `default`, is the default.
     """
     check_name(name, "model name")
+    if clean_text(path) != path:
+        raise BadInput(
+            f"The path {clean_text(path)} is not readable text. Rename the file, then register it again."
+        )
     if tag:
         check_name(tag, "tag")
     with store.write(durable=True) as connection:

@@ -171,12 +171,13 @@ def list_prompts(
     connection = store.read()
     rows = connection.execute(
         """
-        SELECT p.*, COALESCE(MAX(v.number), 0) AS latest, COUNT(v.id) AS versions,
+        SELECT p.*, (SELECT COALESCE(MAX(number), 0) FROM prompt_versions WHERE prompt_id = p.id) AS latest,
+            (SELECT COUNT(*) FROM prompt_versions WHERE prompt_id = p.id) AS versions,
             (SELECT json_group_object(l.label, w.number) FROM labels l JOIN prompt_versions w ON w.id = l.version_id
              WHERE l.prompt_id = p.id) AS labels
-        FROM prompts p LEFT JOIN prompt_versions v ON v.prompt_id = p.id
+        FROM prompts p
         WHERE p.trashed_at IS NULL AND p.name > ? AND instr(lower(p.name), lower(?)) > 0
-        GROUP BY p.id ORDER BY p.name LIMIT ?
+        ORDER BY p.name LIMIT ?
         """,
         (after or "", filter, limit),
     )
@@ -186,6 +187,10 @@ def list_prompts(
 def set_label(store: Store, ref: str, label: str) -> PromptVersion:
     """Point `label` at the version `ref`, taking it from wherever it was."""
     check_name(label, "label")
+    if label == "draft":
+        raise BadInput(
+            "“draft” means the text that is not saved yet, so it cannot be a label. Use another word."
+        )
     if label.isdecimal():
         raise BadInput(f"“{label}” would be read as a version number. Use a word as the label.")
     version = prompt_version(store, ref)

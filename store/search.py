@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from store.errors import BadInput
-from store.workspace import Store
+from store.workspace import NEWEST, Store
 
 Kind = Literal["prompt", "generation", "row"]
 KINDS: tuple[Kind, ...] = ("prompt", "generation", "row")
@@ -89,7 +89,7 @@ def _of_kind(
     """A page of row ids at a time: what is in the trash is passed over, and more is fetched in its place."""
     index = f"{_INDEXES[kind]}_search"
     hits: list[Hit] = []
-    below, page = 1 << 62, max(limit, 1)
+    below, page = NEWEST, max(limit, 1)
     while len(hits) < limit:
         found = connection.execute(
             f"SELECT rowid FROM {index} WHERE {index} MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?",

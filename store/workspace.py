@@ -22,6 +22,8 @@ from store.errors import BadInput, LatheError, NotFound, StoreBroken
 
 DATABASE = "lathe.db"
 LOCK = "lathe.lock"
+NEWEST = 1 << 62
+"""Above every row id: where a page that is read newest first begins."""
 LOCK_PATIENCE_SECONDS = 30.0
 """A write takes under 50 ms: whoever holds the lock this long is stopped or stuck."""
 _NETWORK_FILESYSTEMS = {0x6969: "NFS", 0xFF534D42: "SMB", 0xFE534D42: "SMB"}

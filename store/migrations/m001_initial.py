@@ -45,6 +45,7 @@ CREATE TABLE metrics (
     name TEXT NOT NULL, step REAL, value REAL, at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX metrics_by_job ON metrics (job_id, name, id);
+CREATE INDEX metrics_in_order ON metrics (job_id, id);
 
 CREATE TABLE lineage (
     id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
