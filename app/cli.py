@@ -148,6 +148,11 @@ def _workbench(workspace: str | None) -> int:
                 f"There is no command or workspace {workspace}. Did you mean `lathe {near[0]}`? "
                 f"(`lathe ./{workspace}` makes a workspace of that name.)"
             )
+    import gc
+
+    # Importing makes a hundred thousand objects that live to the end: looking for garbage among them is 15 % of the
+    # launch. The workbench switches the collector on again after its first paint.
+    gc.disable()
     from app.jobs import offline
     from app.workbench import run
 
