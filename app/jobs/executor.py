@@ -86,11 +86,9 @@ class LocalExecutor:
         child = self._children.get(handle.pid)
         if child is None:
             return None if alive(handle) else Exit(None)
+        # The child is kept: whoever could not write down its end (a full disk) asks for it again.
         status = child.poll()
-        if status is None:
-            return None
-        del self._children[handle.pid]
-        return Exit(status)
+        return None if status is None else Exit(status)
 
     def signal(self, handle: Handle) -> None:
         """SIGTERM to the worker alone: its children are for it to end."""

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -115,7 +116,8 @@ class Supervisor:
                     idle_since = time.monotonic()
             except (StoreBroken, OSError):
                 # A full disk, most likely: journals keep what workers say until there is room again.
-                traceback.print_exc()
+                with suppress(OSError):  # the log may lie on the same disk
+                    traceback.print_exc()
                 time.sleep(1)
             time.sleep(TICK_SECONDS)
 

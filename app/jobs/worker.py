@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -84,9 +85,14 @@ def main(arguments: list[str]) -> int:
     except MemoryError:
         return reasons.OUT_OF_MEMORY_STATUS
     except OSError as error:
-        traceback.print_exc()
+        _log_exception()
         return reasons.DISK_FULL_STATUS if reasons.of_exception(error, folder).reason == "disk full" else 1
     return 0
+
+
+def _log_exception() -> None:
+    with suppress(OSError):  # on a full disk the reason matters more than the log
+        traceback.print_exc()
 
 
 def _settle_down(root: Path, network: bool) -> str:
@@ -99,7 +105,7 @@ def _settle_down(root: Path, network: bool) -> str:
     try:
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     except OSError:
-        traceback.print_exc()  # another system: the job runs all the same
+        _log_exception()  # another system: the job runs all the same
     offline.install(network, root)
     return "network on" if network else offline.isolate()
 
@@ -121,7 +127,7 @@ def _attempt(
     except Stopped:
         return {"state": "stopped", "reason": "stopped"}
     except BaseException as error:
-        traceback.print_exc()
+        _log_exception()
         ending = reasons.of_exception(error, folder / LOG)
         return {"state": ending.state, "reason": ending.reason, "error": ending.error}
     finally:
@@ -131,7 +137,8 @@ def _attempt(
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     # At once: a library's forgotten thread or exit handler must not keep a finished job running.
     os._exit(status)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from app.jobs import runner
 from store import jobs
-from store.workspace import Store
+from store.workspace import Store, open_store
 from tests.app.jobs.house import processes, supervise
 
 Wait = Callable[..., None]
@@ -150,6 +152,46 @@ def test_a_crash_is_told_in_words_and_its_traceback_lies_in_the_log(
     assert job.error.startswith(sentence) and "Traceback" not in job.error
     log = (workspace.root / "jobs" / str(job_id) / "stdout.log").read_text(encoding="utf-8")
     assert {"error": "Traceback", "segv": "Segmentation fault"}.get(how, "") in log
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MB; only root can have one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    yield disk
+    for module in ("app.jobs.supervisor", "app.jobs.worker"):
+        for pid in processes(disk / "W", module):
+            os.kill(pid, signal.SIGKILL)
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_on_a_full_disk_a_job_ends_with_that_reason_and_resumes_when_there_is_room(
+    house: Path, small_disk: Path, tmp_path: Path, wait_until: Wait
+) -> None:
+    hold, store = tmp_path / "go", open_store(small_disk / "W", create=True)
+    job_id = enqueue(store, "echo.count", to=40, hold=str(hold), hold_from=3)
+    supervise(house, store.root)
+    wait_until(lambda: numbers(store, job_id) == [1, 2], what="the first numbers")
+    with (small_disk / "fill").open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(b"x" * 512)
+    hold.touch()
+    wait_until(lambda: not processes(store.root, "app.jobs.worker"), what="the worker's end")
+    (small_disk / "fill").unlink()
+    job = ended(store, job_id, wait_until)
+    assert (job.state, job.reason) == ("failed", "disk full")
+    jobs.requeue(store, job_id)
+    supervise(house, store.root)
+    assert ended(store, job_id, wait_until).state == "done"
+    assert sorted(set(numbers(store, job_id))) == list(range(1, 41))  # type: ignore[type-var]
+    assert store.read().execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    store.close()
 
 
 def test_a_job_outlives_its_supervisor_and_the_next_one_takes_in_the_rest_exactly_once(
