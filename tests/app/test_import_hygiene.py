@@ -40,7 +40,7 @@ async def session():
         for stage in [s for s in app._stages]:
             await app.action_stage(stage)
             await pilot.pause()
-        for key in ("f2", "escape", "f9", "escape", "ctrl+p", "escape", "f1", "escape"):
+        for key in ("f2", "escape", "f9", "escape", "f4", "escape", "ctrl+p", "escape", "f1", "escape"):
             await pilot.press(key)
         app.open_form("workspace.backup")
         while not app.screen.query("SpecForm"):

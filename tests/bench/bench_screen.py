@@ -5,6 +5,7 @@ Both in a real terminal (a pty of 160×48), each measure interleaved with its ya
 
 from __future__ import annotations
 
+import compileall
 import re
 import statistics
 import subprocess
@@ -182,6 +183,9 @@ def _start_comparison(root: Path) -> subprocess.Popen[bytes]:
 
 def main() -> None:
     """Print (b) launch and memory, and (c) key to screen, idle and busy."""
+    # As on a user's machine, where Python keeps what it compiled; here PYTHONDONTWRITEBYTECODE may forbid it.
+    for package in ("app", "store", "widgets"):
+        compileall.compile_dir(Path(__file__).parents[2] / package, quiet=1)
     with tempfile.TemporaryDirectory(prefix="lathe-bench-") as folder:
         root = Path(folder) / "workspace"
         if not demo(root):
