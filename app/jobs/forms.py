@@ -1,16 +1,16 @@
-"""A spec as the fields of a form: plain data that any front end can draw, and errors at the field they
-belong to.
+"""A spec as the fields of a form: plain data that any front end can draw.
+
+What is wrong with the values that come back says `app.jobs.values.validated`, a sentence a field.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.jobs.fields import Leaf, Shape, leaves
 from app.jobs.operation import Spec
-from app.jobs.values import SpecError, validated
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,7 @@ class FormField:
 
     `type` is what is typed there (`list`: several, by commas, each of the shape `item`; `json`: an
     object); `picks` the noun to choose from, `depends_on` the (field, values) that must hold for the
-    field to be shown: any value at all when `values` is empty. `value` is the present value and `error` a
-    sentence or None.
+    field to be shown: any value at all when `values` is empty. `value` is the present value.
     """
 
     name: str
@@ -43,7 +42,6 @@ class FormField:
     unit: str = ""
     multiline: bool = False
     placeholder: str = ""
-    error: str | None = None
 
 
 def form_fields(spec: type[Spec], values: Mapping[str, Any] | None = None) -> list[FormField]:
@@ -51,39 +49,6 @@ def form_fields(spec: type[Spec], values: Mapping[str, Any] | None = None) -> li
     errors yet.
     """
     return [_field(leaf, values or {}) for leaf in leaves(spec)]
-
-
-def checked(
-    spec: type[Spec], fields: list[FormField], values: Mapping[str, Any]
-) -> tuple[Spec | None, list[FormField]]:
-    """The spec that the form's `values` make, and the fields with their errors (all None when there is a
-    spec).
-
-    An error that belongs to no single field stands at the first one.
-    """
-    made: Spec | None = None
-    errors: dict[str, str] = {}
-    try:
-        made = validated(spec, values)
-    except SpecError as error:
-        errors = error.fields
-    names = {field.name for field in fields}
-    homeless = [
-        f"{name} {sentence}".strip() for name, sentence in errors.items() if _home(name, names) is None
-    ]
-    shown = []
-    for index, field in enumerate(fields):
-        here = [sentence for name, sentence in errors.items() if _home(name, names) == field.name]
-        here += homeless if index == 0 else []
-        present = _present(field.name, values, field.default)
-        shown.append(replace(field, value=present, error=" ".join(here) or None))
-    return made, shown
-
-
-def _home(name: str, names: set[str]) -> str | None:
-    while name not in names and "." in name:
-        name = name.rpartition(".")[0]
-    return name if name in names else None
 
 
 def _field(leaf: Leaf, values: Mapping[str, Any]) -> FormField:

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import pytest
 from pydantic import field_validator
 
-from app.jobs.forms import checked, form_fields
+from app.jobs.forms import form_fields
 from app.jobs.operation import Field, Spec
 from app.jobs.values import (
     SpecError,
+    as_words,
     assignments,
     merged,
     read_recipe,
@@ -165,12 +166,23 @@ def test_a_form_has_every_field_flat_with_what_it_needs_to_draw_it() -> None:
     assert fields["source"].depends_on == ("split", ("tune", "held_out"))
 
 
-def test_a_form_gets_its_errors_at_the_fields_and_its_spec_when_there_are_none() -> None:
-    fields = form_fields(Compare)
-    spec, shown = checked(Compare, fields, {"cases": "t", "repeats": "none of it", "versions": "1, 2"})
-    errors = {field.name: field.error for field in shown if field.error}
-    assert spec is None and list(errors) == ["repeats"]
-    assert next(field.value for field in shown if field.name == "repeats") == "none of it"
-    spec, shown = checked(Compare, fields, {"cases": "t", "repeats": "", "versions": "1, 2", "thinking": ""})
-    assert isinstance(spec, Compare) and spec.repeats == 1 and spec.versions == ["1", "2"]
-    assert not any(field.error for field in shown)
+def test_a_forms_text_is_read_as_the_command_lines_is() -> None:
+    spec = validated(
+        Compare, {"cases": "t", "repeats": "", "versions": "1, 2", "thinking": "", "sampling.seed": "4"}
+    )
+    assert (
+        spec.repeats == 1
+        and spec.versions == ["1", "2"]
+        and spec.thinking is None
+        and spec.sampling.seed == 4
+    )
+    with pytest.raises(SpecError) as caught:
+        validated(Compare, {"cases": "t", "repeats": "none of it"})
+    assert list(caught.value.fields) == ["repeats"]
+
+
+def test_a_job_can_be_said_again_in_words() -> None:
+    spec = read("cases=@@home", 'sampling.stop="a,b",c', "repeats=3", "thinking=off", "variables.n=3")
+    words = as_words(Compare, spec.model_dump(mode="json"))
+    assert read(*words) == spec
+    assert "cases=@@home" in words and not any(word.startswith("split=") for word in words)
