@@ -376,12 +376,32 @@ class Workbench(App[int], inherit_bindings=False):
             self.notify(str(cause), severity="error", timeout=10)
             return
         contain = not self.is_headless if self._contain is None else self._contain
-        stage = self.tabs.stage_of(active_message_pump.get(None)) if contain and self.screen_stack else None
-        if stage is None:
-            super()._handle_exception(error)
+        pump = active_message_pump.get(None)
+        stage = self.tabs.stage_of(pump) if contain and self.screen_stack else None
+        if stage is not None:
+            self.log_crash(cause)
+            self.call_later(self.tabs.replace_with_trouble, stage, cause)
             return
-        self.log_crash(cause)
-        self.call_later(self.tabs.replace_with_trouble, stage, cause)
+        window = next(
+            (screen for screen in getattr(pump, "ancestors_with_self", ()) if isinstance(screen, Screen)),
+            None,
+        )
+        if contain and window is not None and window in self.screen_stack[1:]:
+            self.log_crash(cause)
+            self.call_later(self._close_broken, window, cause)
+            return
+        super()._handle_exception(error)
+
+    async def _close_broken(self, window: Screen[Any], error: BaseException) -> None:
+        """Take a window that broke off the screen, with what stands over it; what is below goes on."""
+        while window in self.screen_stack[1:]:
+            await self.pop_screen()
+        self.notify(
+            f"That window broke ({type(error).__name__}: {error}) and was closed. What happened stands in "
+            f"{self.root / 'crash.log'}; everything that was saved is safe.",
+            severity="error",
+            timeout=12,
+        )
 
     def log_crash(self, error: BaseException) -> Path:
         """Keep a traceback in the workspace, without local values: they may hold anybody's text or keys."""

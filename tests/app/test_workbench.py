@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.pilot import Pilot
+from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 from app import workbench as shell
@@ -215,6 +216,29 @@ async def test_a_handler_that_breaks_is_contained_and_its_words_are_only_words(
         assert "broke␛]0;P␇" in str(panel.render())
         await pilot.press("2")
         assert isinstance(app.tabs.body, SecondTab)
+
+
+class BrokenWindow(ModalScreen[None]):
+    """A window whose button breaks."""
+
+    def compose(self) -> ComposeResult:
+        yield Button("break", id="break")
+
+    def on_button_pressed(self) -> None:
+        raise ValueError("[/red] broke")
+
+
+async def test_a_window_that_breaks_is_closed_and_the_rest_goes_on(stages: None, workspace: Store) -> None:
+    app = make(workspace)
+    async with app.run_test(notifications=True) as pilot:
+        app.push_screen(BrokenWindow())
+        await until(pilot, lambda: app.screen.query("#break"))
+        await pilot.click("#break")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        await until(pilot, lambda: any("[/red] broke" in note.message for note in app._notifications))
+        app.query_one("#go").focus()
+        await pilot.press("r")
+        assert isinstance(app.tabs.body, FirstTab) and "ran" in app.tabs.body.told
 
 
 async def test_a_sentence_raised_by_an_action_becomes_a_toast(stages: None, workspace: Store) -> None:
