@@ -38,7 +38,7 @@ WANTED = (
 )  # fmt: skip
 NETWORK_OFF = (
     "The network is off for this workspace, so nothing can be fetched. Switch it on in the settings (f9), or with: "
-    "lathe run workspace.network on=true"
+    "lathe set network on"
 )
 
 

@@ -26,7 +26,7 @@ def version_card(card: Card, loaded: Loaded | None, context: int | None, width: 
     """All that is known of a registered version. `context` is what the user chose to look at, None for its own."""
     version, facts = card.version, card.version.facts
     lines = [_head(version), *_title(facts), GAP]
-    lines += [_line(label, text) for label, text in _facts(version) if text]
+    lines += [_line(label, text, hint) for label, text, hint in _facts(version) if text]
     lines += [GAP, *_histogram(facts, width)]
     if version.format != "adapter":
         lines += [GAP, *_memory(card, context, width), *_running(card, loaded)]
@@ -42,7 +42,12 @@ def version_card(card: Card, loaded: Loaded | None, context: int | None, width: 
 def found_card(item: Found) -> Content:
     """What is known of something found and not registered: what it is, or why it cannot be used."""
     text = safe_text(item.name + (f":{item.tag}" if item.tag else ""), newlines=False)
-    lines = [Content.assemble((text, "bold $accent"), (f"   found in {item.source}", MUTED)), Content("")]
+    lines = [
+        Content.assemble(
+            (text, "bold $accent"), (f"   found in {safe_text(item.source, newlines=False)}", MUTED)
+        ),
+        Content(""),
+    ]
     if item.problem:
         lines.append(Content.assemble(("✗ ", "bold $text-error"), (safe_text(item.problem), "")))
     else:
@@ -91,7 +96,8 @@ def _title(facts: dict[str, Any]) -> list[Content]:
     return [Content.styled(title, MUTED)] if title else []
 
 
-def _facts(version: ModelVersion) -> list[tuple[str, str]]:
+def _facts(version: ModelVersion) -> list[tuple[str, str, str]]:
+    """Label, what the model says of itself, and our own hint with keys."""
     facts = version.facts
     adapter = facts.get("adapter")
     if isinstance(adapter, dict):
@@ -101,13 +107,15 @@ def _facts(version: ModelVersion) -> list[tuple[str, str]]:
             (
                 "Adapter",
                 f"{adapter.get('kind', '')}{rank}{alpha} · {parameters(facts.get('parameters') or 0)} parameters",
+                "",
             ),
             (
                 "Changes",
                 ", ".join(map(str, adapter.get("targets") or [])) or f"{adapter.get('tensors', 0)} tensors",
+                "",
             ),
-            ("Made for", str(adapter.get("base") or "not said")),
-            ("Licence", str(facts.get("licence") or "not said")),
+            ("Made for", str(adapter.get("base") or "not said"), ""),
+            ("Licence", str(facts.get("licence") or "not said"), ""),
         ]
     shape = [str(facts.get("architecture") or "unknown")]
     if facts.get("parameters"):
@@ -122,13 +130,13 @@ def _facts(version: ModelVersion) -> list[tuple[str, str]]:
         f" · sliding window of {units.count(facts['sliding_window'])}" if facts.get("sliding_window") else ""
     )
     return [
-        ("Architecture", " · ".join(shape)),
-        ("Attention", heads),
-        ("Context", f"trained for {units.count(context)} tokens{window}" if context else "not said"),
-        ("Tokenizer", _tokenizer(facts)),
-        ("Template", _template(facts)),
-        ("Embeddings", "input and output share one matrix" if facts.get("tied_embeddings") else "untied"),
-        ("Licence", str(facts.get("licence") or "not said")),
+        ("Architecture", " · ".join(shape), ""),
+        ("Attention", heads, ""),
+        ("Context", f"trained for {units.count(context)} tokens{window}" if context else "not said", ""),
+        ("Tokenizer", _tokenizer(facts), ""),
+        ("Template", *_template(facts)),
+        ("Embeddings", "input and output share one matrix" if facts.get("tied_embeddings") else "untied", ""),
+        ("Licence", str(facts.get("licence") or "not said"), ""),
     ]
 
 
@@ -145,12 +153,15 @@ def _tokenizer(facts: dict[str, Any]) -> str:
     return " · ".join(parts)
 
 
-def _template(facts: dict[str, Any]) -> str:
-    if not facts.get("chat_template"):
-        return "none · `e` chooses one"
+def _template(facts: dict[str, Any]) -> tuple[str, str]:
+    source = facts.get("chat_template")
+    if not source:
+        return "none", "`e` chooses one"
     thinking = " · thinking can be switched" if facts.get("thinking") else ""
-    source = facts["chat_template"]
-    return f"{facts.get('chat_template_hash', '')[:12]} · {len(source):,} characters{thinking} · `T` shows it"
+    return (
+        f"{facts.get('chat_template_hash', '')[:12]} · {len(source):,} characters{thinking}",
+        "`T` shows it",
+    )
 
 
 def _histogram(facts: dict[str, Any], width: int) -> list[Content]:
@@ -222,27 +233,29 @@ def _running(card: Card, loaded: Loaded | None) -> list[Content]:
     lines = [
         _line(
             "Loads",
-            f"{where_it_runs(settings, card.there)} · {'as you set it' if own else 'chosen for you'} · `e` sets it",
+            f"{where_it_runs(settings, card.there)} · {'as you set it' if own else 'chosen for you'}",
+            "`e` sets it",
         )
     ]
     if loaded is None:
-        lines.append(_line("Loaded", "no · `l` loads it, `c` tries it"))
+        lines.append(_line("Loaded", "no", "`l` loads it, `c` tries it"))
     else:
         speed = (
             f" · {units.rate(loaded.tokens_per_second, 'token')} of late" if loaded.tokens_per_second else ""
         )
-        said = f"{loaded.state}, holds {units.size(loaded.rss_bytes)}{speed} · `l` unloads it"
-        lines.append(_line("Loaded", said))
+        said = f"{loaded.state}, holds {units.size(loaded.rss_bytes)}{speed}"
+        lines.append(_line("Loaded", said, "`l` unloads it"))
     return lines
 
 
 def _files(card: Card) -> list[Content]:
     version, facts = card.version, card.version.facts
-    verified = f"SHA-256 {version.hash[:16]}…" if version.hash else "not read whole yet · `v` verifies"
+    verified = f"SHA-256 {version.hash[:16]}…" if version.hash else "not read whole yet"
     if version.hash and facts.get("published"):
         verified += " · as published"
     state = "unchanged since it was registered" if card.disk == "unchanged" else "see below"
-    lines = [_line("On disk", f"{state} · {verified}"), _line("Path", version.path)]
+    hint = "" if version.hash else "`v` verifies"
+    lines = [_line("On disk", f"{state} · {verified}", hint), _line("Path", version.path)]
     if facts.get("parts"):
         lines.append(_line("Files", f"{len(facts['parts'])} parts: {facts['parts'][0]} …"))
     origin = facts.get("origin")
@@ -256,10 +269,8 @@ def _files(card: Card) -> list[Content]:
     return lines
 
 
-def _line(label: str, text: str) -> Content:
-    """A label and its value; keys stand between backticks, which data never brings: it is made safe without them."""
-    parts = safe_text(text, newlines=False).split("`")
-    pieces = [
-        (part, "bold $accent" if index % 2 and len(part) == 1 else "") for index, part in enumerate(parts)
-    ]
-    return Content.assemble((f"{label:<{LABEL}}", MUTED), *[piece for piece in pieces if piece[0]])
+def _line(label: str, text: str, hint: str = "") -> Content:
+    """A label with its value, which may be foreign, and a hint of our own with keys between backticks."""
+    value = safe_text(text, newlines=False)
+    line = Content.assemble((f"{label:<{LABEL}}", MUTED), (value, ""))
+    return line if not hint else Content("").join([line, Content(" · "), keyed(hint)])

@@ -49,7 +49,7 @@ class ModelsTab(Vertical):
     ModelsTab #models-state { height: auto; max-height: 3; color: $foreground-muted; }
     ModelsTab EmptyState, ModelsTab ChatPane { display: none; }
     ModelsTab.-empty EmptyState { display: block; }
-    ModelsTab.-empty Shelf { display: none; }
+    ModelsTab.-empty Shelf { height: 1; }
     ModelsTab.-chat ChatPane { display: block; }
     ModelsTab.-chat #models-card { display: none; }
     ModelsTab.-small #models-shelf { width: 1fr; }
