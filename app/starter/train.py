@@ -41,14 +41,14 @@ class Shape:
 class Recipe:
     """What a run is made of. ``tokens`` counts real (not padding) tokens; rates are per optimizer step."""
 
-    tokens: int = 40_000_000
+    tokens: int = 23_000_000
     seed: int = 1
     rows: int = 12
     length: int = 320
     rate: float = 2e-3
     weight_decay: float = 0.05
     warmup_steps: int = 100
-    decay_share: float = 0.25
+    decay_share: float = 0.35
     final_rate_share: float = 0.02
     compiled: bool = True
 

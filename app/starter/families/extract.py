@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from app.starter.families.base import BARE, EXPLAINED, LISTED, Item, Plan, instruct, pick_tier
+from app.starter.families.base import BARE, EXPLAINED, Item, Plan, instruct, pick_tier
 from app.starter.wordings import Words
 from app.starter.world import NUMBER_WORDS, World
 
@@ -128,6 +128,3 @@ class Extract:
             else:
                 found[key] = values.get(field)
         return json.dumps(found, ensure_ascii=False)
-
-
-__all__ = ["DEFAULT_FIELDS", "KEYS", "LISTED", "Extract"]

@@ -11,7 +11,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 
-from app.starter.families.base import BARE, EXPLAINED, LISTED, Item, Plan, instruct, pick_tier
+from app.starter.families.base import BARE, EXPLAINED, Item, Plan, instruct, pick_tier
 from app.starter.wordings import Words
 from app.starter.world import World
 
@@ -85,6 +85,3 @@ def label_answer(plan: Plan, item: Item, shots: bool, sentence: str) -> str:
     if form == "sentence":
         return sentence.format(label=shown)
     return shown.upper() if form == "caps" else shown
-
-
-__all__ = ["BARE", "EXPLAINED", "LISTED", "label_answer", "label_plan", "list_labels"]
