@@ -7,7 +7,6 @@ command and hands over; nothing is imported before the command that needs it is 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -126,6 +125,8 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _no_such_command(word: str) -> str:
+    import difflib
+
     near = difflib.get_close_matches(word, COMMANDS, n=1)
     hint = f"Did you mean `lathe {near[0]}`?" if near else "`lathe --help` shows what there is."
     return f"There is no command {word}. {hint}"
@@ -139,9 +140,11 @@ def _workbench(workspace: str | None) -> int:
             "(`lathe operations` lists them)."
         )
         return USAGE
-    from app.cli_workspace import root_of
+    from app.cli_open import root_of
 
     if workspace and "/" not in workspace and not Path(workspace).exists():
+        import difflib
+
         near = difflib.get_close_matches(workspace, COMMANDS, n=1, cutoff=0.7)
         if near:
             raise BadInput(

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from app.cli import DONE, FAILED
 from app.cli_narration import as_json
-from app.cli_workspace import Parser, opened, root_of, with_workspace
+from app.cli_open import opened, root_of
+from app.cli_workspace import Parser, with_workspace
 from app.jobs import offline
 from app.jobs.reasons import machine_memory, size
 from store.errors import NotFound

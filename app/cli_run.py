@@ -10,8 +10,9 @@ from types import FrameType
 
 from app.cli import DONE, FAILED, STOPPED, USAGE, complain, say
 from app.cli_narration import Narration, as_json
+from app.cli_open import opened, root_of
 from app.cli_operations import described
-from app.cli_workspace import Parser, opened, root_of, with_workspace
+from app.cli_workspace import Parser, with_workspace
 from app.jobs import registry, runner
 from app.jobs.operation import Operation
 from app.jobs.reasons import BAD_INPUT

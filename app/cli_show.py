@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli import DONE
 from app.cli_narration import as_json
-from app.cli_workspace import Parser, opened, root_of, with_workspace
+from app.cli_open import opened, root_of
+from app.cli_workspace import Parser, with_workspace
 from store.errors import BadInput, NotFound
 from widgets.cells import clip, pad
 
