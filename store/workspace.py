@@ -46,6 +46,7 @@ class Store:
         self._writing_thread = 0
         self._sync_after = False
         self._local = threading.local()
+        self._listing = threading.Lock()
         self._readers: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._closed = False
         self._lock_file = -1 if read_only else _open_lock(root)
@@ -72,7 +73,7 @@ class Store:
             connection = self._connect()
             connection.execute("PRAGMA query_only=1")
             self._local.connection = connection
-            with self._writing:
+            with self._listing:  # never the writing lock: a reader waits for nobody
                 self._drop_readers_of_ended_threads()
                 self._readers.append((threading.current_thread(), connection))
         return connection
@@ -159,7 +160,7 @@ class Store:
         with self._writing:
             if self._closed:
                 return
-            with self._exclusive():  # the last connection folds the log into the file
+            with self._exclusive(), self._listing:  # the last connection folds the log into the file
                 self._closed = True
                 for _, connection in self._readers:
                     connection.close()
