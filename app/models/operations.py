@@ -79,10 +79,17 @@ class SettingsSpec(Spec):
     )
     threads: int | None = Field(None, description="All real cores when left empty.", ge=1, le=1024)
     gpu_layers: int | None = Field(
-        None, description="Layers on the GPU: all when left empty (-1), 0 for none.", ge=-1, le=10000
+        None,
+        title="GPU layers",
+        description="Layers on the GPU: all when left empty (-1), 0 for none.",
+        ge=-1,
+        le=10000,
     )
     kv_type: Literal["f16", "q8_0", "q4_0", "bf16", "f32"] | None = Field(
-        None, description="Type of the key-value cache; q8_0 halves its memory.", advanced=True
+        None,
+        title="Cache type",
+        description="Type of the key-value cache; q8_0 halves its memory.",
+        advanced=True,
     )
     flash_attention: bool | None = Field(
         None, description="Faster and smaller; on when left empty.", advanced=True

@@ -101,6 +101,8 @@ class ModelsTab(Vertical):
         self._at_context: int | None = None
         self._wanted = ""
         self._forgotten: list[str] = []
+        self._awaited = ""
+        """Path of what is being registered: the cursor follows it into the list above."""
         self._looks: Timer | None = None
         self._shows_template = False
         self.ready = False
@@ -173,7 +175,10 @@ class ModelsTab(Vertical):
         items = shelf_items(self._models, self._loaded, there, self._wanted)
         self.set_class(not items, "-empty")
         self._draw_state(bool(items))
-        shelf.show(items)
+        arrived = next((v for v in self._models.versions if self._awaited and v.path == self._awaited), None)
+        if arrived is not None:
+            self._awaited = ""
+        shelf.show(items, key=("version", arrived.id) if arrived else None)
         await self._draw_card()
         if there is None and self._card is not None:
             shelf.show(shelf_items(self._models, self._loaded, self._card.there, self._wanted))
@@ -307,6 +312,7 @@ class ModelsTab(Vertical):
             self.notify(chosen.problem, severity="warning", timeout=10)
         else:
             values = {"path": chosen.path, "name": chosen.name, "tag": chosen.tag}
+            self._awaited = chosen.path
             if await self.bench.run_operation("model.register", values) is not None:
                 self.notify(f"Registering {chosen.name} …", timeout=2)
 
@@ -325,6 +331,10 @@ class ModelsTab(Vertical):
 
     def action_settings(self) -> None:
         version = self._needed("Only a registered model has settings; i registers this one.")
+        if version.format == "adapter":
+            raise LatheError(
+                "An adapter is loaded together with the model it was made for, and has no settings."
+            )
         self.bench.open_form(
             "model.settings",
             {"model": version.ref, **(version.facts.get("settings") or {})},
@@ -376,6 +386,8 @@ class ModelsTab(Vertical):
     @work(group="models-load", exclusive=True)
     async def action_load(self) -> None:
         version = self._needed("Only a registered model can be loaded; i registers this one.")
+        if version.format == "adapter":
+            raise LatheError("An adapter cannot be loaded by itself; load the model it was made for.")
         before = self._loaded.get(version.id)
         engine = self.bench.engine()
         if before is not None:

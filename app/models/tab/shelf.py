@@ -39,8 +39,6 @@ def shelf_items(
     for version in models.versions:
         if needle in f"{version.name}@{version.tag} {version.format}".lower():
             by_name.setdefault(version.name, []).append(version)
-    if by_name:
-        items.append(OutlineItem(None, "Models"))
     for name, versions in by_name.items():
         items += _model(name, versions, loaded, there)
     found = [item for item in models.found if needle in f"{item.name}:{item.tag} {item.source}".lower()]
@@ -79,7 +77,7 @@ def _model(
         return [
             _version(versions[0], f"{name}@{versions[0].tag or versions[0].number}", "", loaded, there, held)
         ]
-    lines.append(OutlineItem(None, f"  {name}"))
+    lines.append(OutlineItem(None, name))
     known = {version.id: version for version in versions}
     nodes = [
         Node(version.id, version.parent_id if version.parent_id in known else None) for version in versions

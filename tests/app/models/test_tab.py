@@ -123,7 +123,10 @@ async def test_the_first_visit_searches_and_one_key_registers_what_it_found(
         await bench.until(lambda: isinstance(bench.tab.chosen, Found), "the cursor on what was found")
         await bench.press("enter")
         await bench.sees("llama3.2@1b")
-        await bench.until(lambda: bench.tab.version is not None, "the registered version under the cursor")
+        await bench.until(
+            lambda: bench.tab.version and bench.tab.version.name == "llama3.2",
+            "the cursor on what was registered",
+        )
     assert models.model_version(workspace, "llama3.2").facts["origin"]["ollama"] == "llama3.2:1b"
 
 
