@@ -105,7 +105,11 @@ class EngineClient:
         """Deltas and ends of everything with this tag, until the iterator is closed."""
         return self._lines("GET", "/lathe/watch", params={"tag": tag})
 
+    def version(self) -> str:
+        return str(self._ask("GET", "/lathe/version")["version"])
+
     def status(self) -> dict[str, Any]:
+        """Loaded models with their measured memory, the budget, what is in flight and how fast it goes."""
         return self._ask("GET", "/lathe/status")
 
     def load(self, model: str, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -259,7 +263,7 @@ class AsyncEngineClient:
     ) -> AsyncIterator[dict[str, Any]]:
         import httpx
 
-        await self._ask("GET", "/lathe/status")
+        await self._ask("GET", "/lathe/version")
         http = await self._client()
         try:
             async with http.stream(method, path, json=body, params=params) as response:
@@ -342,7 +346,7 @@ def _answering(root: Path) -> tuple[EngineClient, str] | None:
         return None
     client = EngineClient(pointer.socket)
     try:
-        return client, str(client.status()["version"])
+        return client, client.version()
     except LatheError:
         client.close()
         return None

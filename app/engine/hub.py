@@ -24,6 +24,7 @@ from store.workspace import Store, now
 MODEL_IDLE_SECONDS = 600.0
 ENGINE_IDLE_SECONDS = 1200.0
 KEPT_PROBLEMS = 20
+MOST_UNREAD = 2000
 
 
 class Paused(LatheError):
@@ -243,7 +244,9 @@ class Hub:
         if event["event"] != "delta" or request.stream:
             call.events.put_nowait(event)
         for watcher in self._watchers.get(request.tag, ()):
-            watcher.put_nowait(event)
+            # A screen that stopped reading misses deltas, not ends: those hold the whole text anyway.
+            if event["event"] != "delta" or watcher.qsize() < MOST_UNREAD:
+                watcher.put_nowait(event)
 
     # -- the engine as a whole ----------------------------------------------------------------------------------
 

@@ -67,8 +67,10 @@ def needed_bytes(
     plan = plan_context(
         settings, trained=trained, bytes_per_token=per_token, free_bytes=max(free_bytes, 1 << 30)
     )
-    overhead = OVERHEAD_BYTES if format == "gguf" else TORCH_OVERHEAD_BYTES
-    return int(size_bytes * WEIGHTS_FACTOR) + plan.cells * per_token + overhead
+    if format == "gguf":
+        return int(size_bytes * WEIGHTS_FACTOR) + plan.cells * per_token + OVERHEAD_BYTES
+    # Folders mostly hold 16-bit weights, which become float32 on a CPU; so does their cache.
+    return 2 * (size_bytes + plan.cells * per_token) + TORCH_OVERHEAD_BYTES
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class Routes:
                 Route(f"/lathe/{name}", sentences(handler), methods=["POST"])
                 for name, handler in posts.items()
             ),
+            Route("/lathe/version", sentences(self.version)),
             Route("/lathe/status", sentences(self.status)),
             Route("/lathe/watch", sentences(self.watch)),
         ]
@@ -136,6 +137,10 @@ class Routes:
         return JSONResponse(
             await model.ask("tokenize", text=text, add_special=bool(body.get("add_special", False)))
         )
+
+    async def version(self, _request: HttpRequest) -> Response:
+        """Answers at once whatever the models are doing: this is how clients knock."""
+        return JSONResponse({"version": code_version(), "pid": os.getpid()})
 
     async def status(self, _request: HttpRequest) -> Response:
         return JSONResponse({**await self.hub.status(), "version": code_version()})

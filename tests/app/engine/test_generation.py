@@ -244,6 +244,31 @@ def test_leaving_the_iterator_cancels_what_still_runs(engine: EngineClient, wait
     assert other.status()["models"][0]["in_flight"] == 0
 
 
+def test_a_person_is_answered_while_two_hundred_cells_are_in_flight(engine: EngineClient) -> None:
+    cells = [
+        ask(f"c{at}", f"{at} Where is my parcel?", tag="bulk", sampling={"max_tokens": 60})
+        for at in range(200)
+    ]
+    ended: list[str] = []
+    started = threading.Event()
+
+    def run() -> None:
+        for event in engine_of(engine).generate(cells):
+            started.set()
+            if event["event"] == "done":
+                ended.append(event["id"])
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(10)
+    answer = done(engine.generate([ask("person", "Hello?", priority="interactive")]))["person"]
+    ahead = len(ended)
+    thread.join(60)
+    assert answer["finish_reason"] in ("length", "stop")
+    assert ahead < 100
+    assert len(ended) == 200
+
+
 def test_who_watches_a_tag_sees_answers_grow_from_their_beginning(engine: EngineClient) -> None:
     other = engine_of(engine)
     seen: list[dict[str, Any]] = []

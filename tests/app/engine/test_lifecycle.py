@@ -19,10 +19,11 @@ import pytest
 from app.engine import address
 from app.engine.address import read_pointer, socket_path, write_pointer
 from app.engine.client import AsyncEngineClient, EngineClient, EngineGone, connect, engine_fingerprint
+from app.engine.hub import Hub
 from store import models
 from store.errors import LatheError
 from store.workspace import open_store
-from tests.app.engine.conftest import ONE_THREAD, ask, done
+from tests.app.engine.conftest import ONE_THREAD, ask, done, small_workspace
 
 Start = Callable[[], EngineClient]
 LONG = {"max_tokens": 480}
@@ -302,3 +303,32 @@ def test_the_fingerprint_is_known_without_loading_and_changes_with_what_changes_
     assert engine_fingerprint(workspace_root, "tiny@hf")["backend"] == "transformers"
     assert engine_fingerprint(workspace_root, "tiny@hf")["template_hash"] == plain["template_hash"]
     assert engine_fingerprint(workspace_root, "bare")["template_hash"] == ""
+
+
+async def test_idle_models_are_unloaded_and_an_idle_engine_leaves(
+    workspace_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = small_workspace(workspace_root)
+    hub = Hub(store, workspace_root)
+    await hub.loaded("tiny", ONE_THREAD)
+    assert await hub.tidy() is True
+    monkeypatch.setattr("app.engine.hub.MODEL_IDLE_SECONDS", 0.0)
+    assert await hub.tidy() is True
+    assert hub.models == {}
+    monkeypatch.setattr("app.engine.hub.ENGINE_IDLE_SECONDS", 0.0)
+    assert await hub.tidy() is False
+    store.close()
+
+
+async def test_loading_what_does_not_fit_unloads_what_is_idle(
+    workspace_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = small_workspace(workspace_root)
+    hub = Hub(store, workspace_root)
+    await hub.loaded("tiny", ONE_THREAD)
+    tight = 200 << 20  # holds either of them as estimated, not both
+    monkeypatch.setattr("app.engine.memory.budget", lambda held, memory=None: tight)
+    await hub.loaded("bare", ONE_THREAD)
+    assert [model.version.name for model in hub.models.values()] == ["bare"]
+    await hub.unload_all()
+    store.close()
