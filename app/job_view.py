@@ -48,7 +48,11 @@ def look_at_job(store: Store, job_id: int, after: int, after_metric: int) -> Job
             text = str(event.payload.get("text", ""))
             lines.append(text if level == "info" else f"{level}: {text}")
     points = jobs.metrics(store, job_id, after=after_metric, limit=POINTS_PAGE)
-    edges = [(edge.direction, edge.ref) for edge in jobs.lineage_of_job(store, job_id)]
+    edges = [
+        # An evaluation's reference is its number, which says nothing without its noun.
+        (edge.direction, f"{edge.noun} {edge.ref}" if edge.ref.isdecimal() else edge.ref)
+        for edge in jobs.lineage_of_job(store, job_id)
+    ]
     return JobNews(job, edges, lines, after, points)
 
 
@@ -120,19 +124,19 @@ class JobView(Vertical):
         job = self.job = news.job
         mark, style = MARKS[job.state]
         length = took(job)
-        self.query_one("#job-head", Static).update(
-            Content.assemble(
-                (f"{mark} ", style),
-                (safe_text(job.title or job.operation, newlines=False), "bold"),
-                (f"   {safe_text(state_words(job), newlines=False)}", style),
-                (f"  {length}" if length else "", "$foreground-muted"),
-            )
-        )
+        title = safe_text(job.title or job.operation, newlines=False)
+        state = safe_text(state_words(job), newlines=False)
+        head = Content.assemble((title, "bold"), "\n", (f"{mark} {state}", style))
+        if length:
+            head = head.append(Content.styled(f" · {length}", "$foreground-muted"))
+        self.query_one("#job-head", Static).update(head)
         progress = progress_words(job, width=20)
         line = Content(safe_text(progress, newlines=False))
         if job.state in ("running", "queued"):
             line = line.append(keyed(" · `x` stops" if progress else "`x` stops", "$foreground-muted"))
-        self.query_one("#job-progress", Static).update(line)
+        shown = self.query_one("#job-progress", Static)
+        shown.display = bool(line.plain)
+        shown.update(line)
         self.query_one("#job-facts", Static).update(self._facts(job, news.edges))
         self.query_one(LogView).add(news.lines)
         self._draw_curve()

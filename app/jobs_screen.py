@@ -34,7 +34,9 @@ PAGE = 200
 def job_row(job: jobs.Job) -> Row:
     """A job as a line of the list."""
     mark, style = MARKS[job.state]
-    name = safe_text(job.title or job.operation, newlines=False)
+    # A title is "Operation: what it works on"; in a narrow list the second part tells jobs apart, so it goes first.
+    operation, _, things = safe_text(job.title or job.operation, newlines=False).partition(": ")
+    name = Content.assemble(things, ("  " + operation, "$foreground-muted")) if things else Content(operation)
     age = units.ago(seconds_since(job.created_at))
     return Row(
         job.id,
@@ -53,8 +55,8 @@ class JobsScreen(Screen[None]):
     DEFAULT_CSS = """
     JobsScreen #jobs-title { dock: top; height: 1; padding: 0 1; color: $text-muted; }
     JobsScreen #jobs-body { height: 1fr; }
-    JobsScreen #jobs-list { width: 5fr; height: 1fr; }
-    JobsScreen #jobs-one { width: 6fr; height: 1fr; }
+    JobsScreen #jobs-list { width: 1fr; height: 1fr; }
+    JobsScreen #jobs-one { width: 1fr; height: 1fr; }
     JobsScreen EmptyState { display: none; }
     JobsScreen.-empty #jobs-body { display: none; }
     JobsScreen.-empty EmptyState { display: block; }
@@ -96,9 +98,9 @@ class JobsScreen(Screen[None]):
             with Vertical(id="jobs-list", classes="panel"):
                 yield Listing(
                     [
-                        Column("job", 5, right=True, keep=6),
+                        Column("job", 4, right=True, keep=6),
                         Column("what"),
-                        Column("", 18, right=True, keep=8),
+                        Column("", 15, right=True, keep=8),
                         Column("", 10, right=True, keep=4),
                     ],
                     header=False,

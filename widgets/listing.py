@@ -261,19 +261,17 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        base = self.visual_style
         if y < self._header:
-            style = base + self.get_visual_style("listing--header", partial=True)
-            return self._line([column.title for column in self.columns], style, width)
+            return self._line(
+                [column.title for column in self.columns], self.get_visual_style("listing--header"), width
+            )
         index = y - self._header + int(self.scroll_y)
         if index >= len(self._rows):
-            return Strip.blank(width, base.rich_style)
+            return Strip.blank(width, self.visual_style.rich_style)
         row = self._rows[index]
-        style = base
+        style = self.get_visual_style("listing--cursor") if index == self.cursor else self.visual_style
         if row.style:
             style += self._get_style(row.style)
-        if index == self.cursor:
-            style += self.get_visual_style("listing--cursor", partial=True)
         key = (row, width, style)
         strip = self._lines.get(key)
         if strip is None:
