@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.jobs.offline import environment
-from app.jobs.processes import Handle, alive, start_time
+from app.jobs.processes import Handle, alive, find, resident_bytes, start_time
 
 LOG = "stdout.log"
 
@@ -49,6 +49,12 @@ class Executor(Protocol):
 
     def poll(self, handle: Handle) -> Exit | None:
         """None while the worker runs. Works for workers that an earlier supervisor started, too."""
+
+    def find(self, nonce: str) -> Handle | None:
+        """The running worker that was started with `nonce`, whoever started it."""
+
+    def resident_bytes(self, handle: Handle) -> int:
+        """Memory that the worker holds now; 0 where that cannot be known."""
 
     def signal(self, handle: Handle) -> None:
         """Ask the worker to end (it notices within a second); a second call insists."""
@@ -89,6 +95,14 @@ class LocalExecutor:
         # The child is kept: whoever could not write down its end (a full disk) asks for it again.
         status = child.poll()
         return None if status is None else Exit(status)
+
+    def find(self, nonce: str) -> Handle | None:
+        """Looked up among this user's processes by their arguments."""
+        return find(nonce)
+
+    def resident_bytes(self, handle: Handle) -> int:
+        """As the kernel counts it."""
+        return resident_bytes(handle.pid)
 
     def signal(self, handle: Handle) -> None:
         """SIGTERM to the worker alone: its children are for it to end."""

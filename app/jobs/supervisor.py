@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from app.jobs import offline, reasons
 from app.jobs.executor import LOG, Executor, Launch, LocalExecutor
 from app.jobs.intake import Intake
 from app.jobs.keeper import take_lock
-from app.jobs.processes import Handle, alive, find, resident_bytes
+from app.jobs.processes import Handle
 from app.jobs.worker import ORDER
 from store import jobs, settings
 from store.errors import LatheError, StoreBroken
@@ -61,8 +62,9 @@ class Supervisor:
     do.
     """
 
-    def __init__(self, store: Store, executor: Executor) -> None:
+    def __init__(self, store: Store, executor: Executor, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._clock = clock
         self._executor = executor
         self._watched: dict[int, _Watched] = {}
         self._seen: int | None = None
@@ -75,13 +77,13 @@ class Supervisor:
         for job in jobs.list_jobs(self._store, states=("running", "stopping")):
             folder = self._folder(job.id)
             intake = Intake(self._store, job, folder)
-            if intake.take_in(time.monotonic()):
+            if intake.take_in(self._clock()):
                 continue
-            handle = _handle_of(job)
+            handle = self._handle_of(job)
             if handle is not None:
                 self._watched[job.id] = _Watched(job, handle, folder, intake)
                 continue
-            if intake.take_in(time.monotonic()):  # its last words may have come between the two looks
+            if intake.take_in(self._clock()):  # its last words may have come between the two looks
                 continue
             if intake.started or job.pid is not None:
                 memory = reasons.Memory(oom_kills=reasons.oom_kills())
@@ -93,7 +95,7 @@ class Supervisor:
 
     def step(self) -> bool:
         """Look around once: launch, take in, stop, bury. False when there is nothing to do."""
-        moment = time.monotonic()
+        moment = self._clock()
         changed = self._store.changed()
         if changed != self._seen or moment - self._looked_at > LOOK_ANYWAY_EVERY_SECONDS:
             self._seen, self._looked_at = changed, moment
@@ -202,9 +204,18 @@ class Supervisor:
             return
         watched.measured_at = moment
         memory = watched.memory
-        memory.resident = resident_bytes(watched.handle.pid)
+        memory.resident = self._executor.resident_bytes(watched.handle)
         memory.peak = max(memory.peak, memory.resident)
         memory.available, memory.total = reasons.machine_memory()
+
+    def _handle_of(self, job: jobs.Job) -> Handle | None:
+        """The living worker of `job`, by what the store knows of it or else by its nonce."""
+        if not job.nonce:
+            return None
+        if job.pid is None:
+            return self._executor.find(job.nonce)
+        handle = Handle(job.pid, job.pid_start or "", job.nonce)
+        return handle if self._executor.poll(handle) is None else None
 
     def _abandon(self) -> None:
         """The workspace was removed under us: nobody can want its workers any more."""
@@ -213,16 +224,6 @@ class Supervisor:
 
     def _folder(self, job_id: int) -> Path:
         return self._store.root / "jobs" / str(job_id)
-
-
-def _handle_of(job: jobs.Job) -> Handle | None:
-    """The living worker of `job`, by what the store knows of it or else by its nonce."""
-    if not job.nonce:
-        return None
-    if job.pid is None:
-        return find(job.nonce)
-    handle = Handle(job.pid, job.pid_start or "", job.nonce)
-    return handle if alive(handle) else None
 
 
 def _write_order(folder: Path, job: jobs.Job, nonce: str, network: bool) -> None:
