@@ -88,7 +88,8 @@ def advise(version: ModelVersion, there: Machine, *, context: int | None = None,
     `held` are bytes that loaded models hold already and could give back.
     """
     facts = version.facts
-    settings = parse_settings(facts.get("settings") or {})
+    # The cores are known already; left out, each call would ask the system for them.
+    settings = parse_settings({"threads": there.cores, **(facts.get("settings") or {})})
     if context is not None:
         settings = replace(settings, context=context)
     free = int((there.memory.available + held) * BUDGET_SHARE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -131,6 +130,8 @@ def _is_text(head: bytes) -> bool:
 
 def pickles_in_zip(path: Path, most: int = 10_000) -> list[str]:
     """Names of pickled members of a zip archive, read from its table of contents only; empty when it cannot be read."""
+    import zipfile  # only for what is going to be refused
+
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()[:most]

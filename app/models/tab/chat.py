@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from app.models.tab.reads import ready_engine
 from store.errors import LatheError
 from store.models import ModelVersion
 from widgets.form_fields import LineField
@@ -260,6 +261,7 @@ class ChatPane(Vertical):
         self.show_state("waiting for the model · `esc` stops")
         self._stopping = False
         try:
+            await ready_engine(self.bench)
             async for event in self.bench.engine().generate([request], stream=True):
                 self._take(event, turn, view)
         except LatheError as error:

@@ -17,7 +17,7 @@ from app.keys import binding
 from app.models.discover import Found
 from app.models.tab.card import found_card, template_view, version_card
 from app.models.tab.chat import ChatPane
-from app.models.tab.reads import Card, Loaded, Models, loaded_now, read_card, read_models
+from app.models.tab.reads import Card, Loaded, Models, loaded_now, read_card, read_models, ready_engine
 from app.models.tab.shelf import Shelf, shelf_items
 from app.panes import StoreChanged
 from store.errors import LatheError
@@ -101,6 +101,7 @@ class ModelsTab(Vertical):
         self._at_context: int | None = None
         self._wanted = ""
         self._forgotten: list[str] = []
+        self._stale = self._reading = False
         self._awaited = ""
         """Path of what is being registered: the cursor follows it into the list above."""
         self._looks: Timer | None = None
@@ -151,12 +152,24 @@ class ModelsTab(Vertical):
 
     # -- reading and drawing -----------------------------------------------------------------------------------
 
-    @work(group="models-read", exclusive=True)
-    async def refill(self) -> None:
-        """Read the lists anew and draw them; the first time ever, look for models on this machine."""
-        self._models = await self.bench.read(read_models, self._store)
-        self._loaded = await loaded_now(self.bench.engine(), self.bench.root)
-        await self._draw()
+    def refill(self) -> None:
+        """Read the lists anew and draw them, once more if something changed meanwhile."""
+        self._stale = True
+        if not self._reading:
+            self._reading = True
+            self._read_until_fresh()
+
+    @work(group="models-read")
+    async def _read_until_fresh(self) -> None:
+        # Not exclusive: writes may come faster than a slow disk answers, and the last read must still be drawn.
+        try:
+            while self._stale:
+                self._stale = False
+                self._models = await self.bench.read(read_models, self._store)
+                self._loaded = await loaded_now(self.bench)
+                await self._draw()
+        finally:
+            self._reading = False
         if not self.ready:
             self.ready = True
             if not self._models.searched_at and not self._models.searching:
@@ -164,7 +177,7 @@ class ModelsTab(Vertical):
 
     @work(group="models-engine", exclusive=True)
     async def _look_at_engine(self) -> None:
-        loaded = await loaded_now(self.bench.engine(), self.bench.root)
+        loaded = await loaded_now(self.bench)
         if loaded != self._loaded:
             self._loaded = loaded
             await self._draw()
@@ -225,7 +238,7 @@ class ModelsTab(Vertical):
             return
         desk.border_title = Content(safe_text(chosen.ref, newlines=False))
         held = sum(item.rss_bytes for item in self._loaded.values())
-        card = await self.bench.read(read_card, chosen, self._at_context, held, self._models.versions)
+        card = await self.bench.aside(read_card, chosen, self._at_context, held, self._models.versions)
         if self.chosen is not chosen:
             return  # the cursor went on while the disk was asked; its own draw follows
         self._card = card
@@ -389,10 +402,11 @@ class ModelsTab(Vertical):
         if version.format == "adapter":
             raise LatheError("An adapter cannot be loaded by itself; load the model it was made for.")
         before = self._loaded.get(version.id)
+        await ready_engine(self.bench)
         engine = self.bench.engine()
         if before is not None:
             await engine.unload(version.ref)
-            self._loaded = await loaded_now(engine, self.bench.root)
+            self._loaded = await loaded_now(self.bench)
             gone = version.id not in self._loaded
             self.notify(
                 f"{version.ref} is unloaded: {units.size(before.rss_bytes)} given back."
@@ -402,7 +416,7 @@ class ModelsTab(Vertical):
         else:
             self.notify(f"Loading {version.ref} …", timeout=2)
             await engine.load(version.ref, version.facts.get("settings"))
-            self._loaded = await loaded_now(engine, self.bench.root)
+            self._loaded = await loaded_now(self.bench)
             now = self._loaded.get(version.id)
             self.notify(
                 f"{version.ref} is loaded" + (f" and holds {units.size(now.rss_bytes)}." if now else ".")
