@@ -6,7 +6,6 @@ from typing import ClassVar, Protocol
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Size
@@ -17,6 +16,7 @@ from textual.strip import Strip
 from textual.visual import Visual
 
 from widgets.cells import clip, pad
+from widgets.paints import Paints
 from widgets.text import safe_text
 
 MIN_COLUMN = 26
@@ -110,6 +110,7 @@ class DiffColumns(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._columns: list[TextColumn] = []
         self._first = 0
+        self._paint = Paints(self, "diff")
         self._laid_out: tuple[tuple[int, int, int], list[list[Strip]]] | None = None
 
     def show(self, columns: Sequence[TextColumn], *, keep_scroll: bool = False) -> None:
@@ -180,19 +181,15 @@ class DiffColumns(ScrollView, can_focus=True):
 
     def notify_style_update(self) -> None:
         self._laid_out = None
+        self._paint.clear()
         super().notify_style_update()
-
-    def _style(self, name: str) -> Style:
-        full = self.get_component_rich_style(f"diff--{name}")
-        return Style(color=full.color, bold=full.bold)
 
     def render_line(self, y: int) -> Strip:
         if not self._columns:
             return Strip.blank(self.size.width, self.rich_style)
         if y == 0:
             return self._title_line()
-        base = self.rich_style
-        line = base + self._style("line")
+        base, line = self._paint(), self._paint("line")
         index = y - 1 + self.scroll_offset.y
         parts: list[Strip] = []
         for column, (lines, width) in enumerate(zip(self._layout(), self._widths(), strict=False)):
@@ -202,8 +199,7 @@ class DiffColumns(ScrollView, can_focus=True):
         return Strip.join(parts).adjust_cell_length(self.size.width, base)
 
     def _title_line(self) -> Strip:
-        base = self.rich_style
-        line = base + self._style("line")
+        line = self._paint("line")
         segments: list[Segment] = []
         for index, width in enumerate(self._widths()):
             at = self._first + index
@@ -215,8 +211,8 @@ class DiffColumns(ScrollView, can_focus=True):
             fill = "─" * max(1, room - cell_len(title))
             segments += [
                 Segment("┬─" if index else "──", line),
-                Segment(f" {title} ", base + self._style(name)),
+                Segment(f" {title} ", self._paint(name)),
                 Segment(fill, line),
-                Segment(pad(f" {edge}", cell_len(edge) + 1), base + self._style(column.mark or "quiet")),
+                Segment(pad(f" {edge}", cell_len(edge) + 1), self._paint(column.mark or "quiet")),
             ]
         return Strip(segments).adjust_cell_length(self.size.width, line)

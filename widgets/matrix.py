@@ -5,12 +5,10 @@ rows come into view, so a comparison of 20,000 cells costs what one page of it c
 column stay in place; columns that do not fit are paged by moving the cursor.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -19,123 +17,23 @@ from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from widgets.cells import ELLIPSIS, clip, pad
-from widgets.text import safe_text
-
-State = Literal[
-    "none",
-    "queued",
-    "writing",
-    "passed",
-    "failed",
-    "mixed",
-    "done",
-    "cut_off",
-    "overflow",
-    "error",
-    "loading",
-]
-
-MARKS: dict[State, str] = {
-    "none": " ",
-    "queued": "·",
-    "writing": "◌",
-    "passed": "✓",
-    "failed": "✗",
-    "mixed": "±",
-    "done": "•",
-    "cut_off": "✂",
-    "overflow": "⚠",
-    "error": "⚠",
-    "loading": "…",
-}
-"""A sign for every state, so that no state is told by colour alone."""
-
-LEGEND = (
-    "✓ passed  ✗ failed  ± some repeats passed  • no checks  ✂ cut off  ⚠ did not fit, or failed to run  "
-    "◌ writing  · queued  ↺ reused from an earlier run"
+from widgets.cells import clip, pad
+from widgets.matrix_data import (
+    MARKS,
+    MatrixCell,
+    MatrixColumn,
+    MatrixSource,
+    NoRows,
+    State,
+    bar,
+    tail,
 )
+from widgets.paints import Paints
 
 CASE_SHARE = 0.28
 MIN_COLUMN = 17
 HEADER_LINES = 4
 SHORT_HEADER_LINES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixColumn:
-    """What the header says of one subject; all texts may come from anywhere."""
-
-    title: str
-    rate: str = ""
-    fraction: float | None = None
-    """Length of the bar, 0 to 1; None draws no bar."""
-    note: str = ""
-    tag: str = ""
-    """A word at the right of the title: `baseline`, `draft`."""
-    aside: str = ""
-    """Shown quietly at the right of the rate where there is room."""
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixCell:
-    """One answer as the grid shows it."""
-
-    state: State
-    text: str = ""
-    reused: bool = False
-    note: str = ""
-    """A few characters at the right edge, such as `×3` for three distinct answers."""
-
-
-class MatrixSource(Protocol):
-    """Where the grid gets what it paints; every call must answer at once."""
-
-    def columns(self) -> "list[MatrixColumn]": ...
-
-    def row_count(self) -> int: ...
-
-    def label(self, row: int) -> tuple[str, str, str]:
-        """The number and the name of the case in `row`, and a word that stands quietly at the right."""
-        ...
-
-    def cell(self, row: int, column: int) -> MatrixCell: ...
-
-
-class NoRows:
-    """The source of a matrix that has nothing to show yet."""
-
-    def columns(self) -> list[MatrixColumn]:
-        return []
-
-    def row_count(self) -> int:
-        return 0
-
-    def label(self, row: int) -> tuple[str, str, str]:
-        return ("", "", "")
-
-    def cell(self, row: int, column: int) -> MatrixCell:
-        return MatrixCell("none")
-
-
-def tail(text: str, width: int) -> str:
-    """The last `width` cells of a growing text on one line; what came before is `…`."""
-    line = " ".join(safe_text(text[-4 * max(1, width) :]).split())
-    if cell_len(line) <= width:
-        return line
-    while line and cell_len(line) > width - 1:
-        line = line[1:]
-    return ELLIPSIS + line
-
-
-def bar(fraction: float, width: int) -> tuple[str, str]:
-    """The filled and the empty part of a bar of `width` cells; any fraction above zero shows at least one."""
-    full = round(max(0.0, min(1.0, fraction)) * width)
-    if fraction > 0:
-        full = max(1, full)
-    if fraction < 1:
-        full = min(full, width - 1) if width > 1 else full
-    return "▇" * full, "▁" * (width - full)
 
 
 class Matrix(ScrollView, can_focus=True):
@@ -220,6 +118,12 @@ class Matrix(ScrollView, can_focus=True):
         self._columns: list[MatrixColumn] = self._source.columns()
         self._first_column = 0
         self._window = (-1, -1)
+        self._paint = Paints(self, "matrix")
+        self._spans: tuple[tuple[int, int, int], list[tuple[int, int]]] | None = None
+
+    def notify_style_update(self) -> None:
+        self._paint.clear()
+        super().notify_style_update()
 
     # What the pane calls
 
@@ -299,15 +203,21 @@ class Matrix(ScrollView, can_focus=True):
         if self._source.row_count() and self._columns:
             self.post_message(self.Opened(self.cursor_row, self.cursor_column))
 
-    def watch_cursor_row(self) -> None:
-        self._cursor_changed()
+    def watch_cursor_row(self, old: int, new: int) -> None:
+        self._cursor_changed(old, new)
 
     def watch_cursor_column(self) -> None:
-        self._cursor_changed()
+        self._cursor_changed(self.cursor_row, self.cursor_row)
 
-    def _cursor_changed(self) -> None:
+    def _cursor_changed(self, old: int, new: int) -> None:
+        """Draw only the rows that the cursor left and reached, unless the view moved with it."""
+        before = (self.scroll_offset.y, self._first_column)
         self._reveal()
-        self.refresh()
+        if before == (self.scroll_offset.y, self._first_column):
+            self.refresh_row(old)
+            self.refresh_row(new)
+        else:
+            self.refresh()
         self.post_message(self.CursorMoved(self.cursor_row, self.cursor_column))
 
     def _reveal(self) -> None:
@@ -373,15 +283,18 @@ class Matrix(ScrollView, can_focus=True):
 
     def _column_spans(self) -> list[tuple[int, int]]:
         """Start and width of each column on screen, separators included at their left."""
-        shown = self._shown_columns if self._columns else 0
-        room = max(0, self._width - self._case_width)
-        spans = []
-        start = self._case_width
-        for index in range(shown):
-            width = room // shown + (1 if index < room % shown else 0)
-            spans.append((start, width))
-            start += width
-        return spans
+        key = (self._width, len(self._columns), self._first_column)
+        if self._spans is None or self._spans[0] != key:
+            shown = self._shown_columns if self._columns else 0
+            start = self._case_width
+            room = max(0, self._width - start)
+            spans = []
+            for index in range(shown):
+                width = room // shown + (1 if index < room % shown else 0)
+                spans.append((start, width))
+                start += width
+            self._spans = (key, spans)
+        return self._spans[1]
 
     # Painting
 
@@ -392,22 +305,10 @@ class Matrix(ScrollView, can_focus=True):
         else:
             row = y - header + self.scroll_offset.y
             segments = self._row_line(row) if row < self._source.row_count() else []
-        return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
-
-    def _style(self, name: str) -> Style:
-        """Foreground and text style of a part; colours with alpha come out blended with the background."""
-        full = self.get_component_rich_style(f"matrix--{name}")
-        return Style(color=full.color, bold=full.bold, italic=full.italic, underline=full.underline)
-
-    def _back(self, name: str) -> Style:
-        return Style(bgcolor=self.get_component_rich_style(f"matrix--{name}").bgcolor)
+        return Strip(segments).adjust_cell_length(self.size.width, self._paint())
 
     def _header_line(self, y: int) -> list[Segment]:
-        base, quiet, line = (
-            self.rich_style,
-            self.rich_style + self._style("quiet"),
-            self.rich_style + self._style("line"),
-        )
+        base, quiet, line = self._paint(), self._paint("quiet"), self._paint("line")
         spans = self._column_spans()
         if not spans:
             return []
@@ -423,17 +324,18 @@ class Matrix(ScrollView, can_focus=True):
                 tag = clip(column.tag, room // 2)
                 edge = f" {tag} " if tag else " "
                 title = pad(column.title, room - 1 - cell_len(edge))
-                segments += [Segment(" " + title, base + self._style("title")), Segment(edge, quiet)]
+                segments += [Segment(" " + title, self._paint("title")), Segment(edge, quiet)]
             elif y == 1:
                 spare = room - 3 - cell_len(clip(column.rate, room))
                 aside = column.aside if cell_len(column.aside) <= spare else ""
                 segments.append(Segment(" " + pad(column.rate, room - 2 - cell_len(aside)), base))
                 segments.append(Segment(clip(aside, room) + " ", quiet))
             else:
-                segments += self._bar_line(column, room, base, quiet)
+                segments += self._bar_line(column, room)
         return segments
 
-    def _bar_line(self, column: MatrixColumn, room: int, base: Style, quiet: Style) -> list[Segment]:
+    def _bar_line(self, column: MatrixColumn, room: int) -> list[Segment]:
+        base, quiet = self._paint(), self._paint("quiet")
         note = clip(column.note, max(0, room - 4))
         bar_width = min(24, room - 3 - len(note))
         if column.fraction is None or bar_width < 3:
@@ -441,8 +343,8 @@ class Matrix(ScrollView, can_focus=True):
         full, rest = bar(column.fraction, bar_width)
         return [
             Segment(" ", base),
-            Segment(full, base + self._style("bar")),
-            Segment(rest, base + self._style("line")),
+            Segment(full, self._paint("bar")),
+            Segment(rest, self._paint("line")),
             Segment(" " + pad(note, room - 2 - bar_width), quiet),
         ]
 
@@ -458,11 +360,9 @@ class Matrix(ScrollView, can_focus=True):
         return ""
 
     def _row_line(self, row: int) -> list[Segment]:
-        base = self.rich_style
         at_row = row == self.cursor_row
-        if at_row:
-            base += self._back("row")
-        quiet = base + self._style("quiet")
+        ground = "row" if at_row else ""
+        base, quiet, line = (self._paint(name, ground) for name in ("", "quiet", "line"))
         number, name, aside = self._source.label(row)
         number_width = max(3, len(str(self._source.row_count()))) + 1
         room = self._case_width - number_width - 2
@@ -474,24 +374,14 @@ class Matrix(ScrollView, can_focus=True):
         ]
         for index, (_, width) in enumerate(self._column_spans()):
             column = self._first_column + index
-            cell_base = base
-            if at_row and column == self.cursor_column:
-                cell_base += self._back("cursor")
-            segments.append(Segment("│", base + self._style("line")))
-            segments += self._cell(self._source.cell(row, column), width - 1, cell_base)
+            here = "cursor" if at_row and column == self.cursor_column else ground
+            segments.append(Segment("│", line))
+            segments += self._cell(self._source.cell(row, column), width - 1, here)
         return segments
 
-    def _cell(self, cell: MatrixCell, width: int, base: Style) -> list[Segment]:
-        quiet = base + self._style("quiet")
-        mark_style = {
-            "passed": base + self._style("passed"),
-            "failed": base + self._style("failed"),
-            "mixed": base + self._style("warned"),
-            "cut_off": base + self._style("warned"),
-            "overflow": base + self._style("warned"),
-            "error": base + self._style("warned"),
-            "writing": base + self._style("live"),
-        }.get(cell.state, quiet)
+    def _cell(self, cell: MatrixCell, width: int, ground: str) -> list[Segment]:
+        base, quiet = self._paint("", ground), self._paint("quiet", ground)
+        mark_style = self._paint(_MARK_PARTS.get(cell.state, "quiet"), ground)
         edge = clip(cell.note, 6) + ("↺" if cell.reused else "")
         room = max(0, width - 4 - len(edge))
         if cell.state == "writing":
@@ -506,3 +396,15 @@ class Matrix(ScrollView, can_focus=True):
             Segment(text, quiet if calm else base),
             Segment(edge + " ", quiet),
         ]
+
+
+_MARK_PARTS: dict[State, str] = {
+    "passed": "passed",
+    "failed": "failed",
+    "mixed": "warned",
+    "cut_off": "warned",
+    "overflow": "warned",
+    "error": "warned",
+    "writing": "live",
+}
+"""Which colour a sign has; the others are quiet."""

@@ -9,16 +9,16 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from widgets.cells import clip, pad
+from widgets.paints import Paints
 
 _DEEPEST = 8
 
@@ -144,6 +144,11 @@ class Outline(ScrollView, can_focus=True):
     def __init__(self, items: Iterable[OutlineItem] = (), *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._items = list(items)
+        self._paint = Paints(self, "outline")
+
+    def notify_style_update(self) -> None:
+        self._paint.clear()
+        super().notify_style_update()
 
     @property
     def key(self) -> Hashable | None:
@@ -195,9 +200,14 @@ class Outline(ScrollView, can_focus=True):
         if self.key is not None:
             self.post_message(self.Marked(self.key))
 
-    def watch_cursor(self) -> None:
+    def watch_cursor(self, old: int, new: int) -> None:
+        top = self.scroll_offset.y
         self._reveal()
-        self.refresh()
+        if top == self.scroll_offset.y:
+            for index in (old, new):
+                self.refresh(Region(0, index - top, self.size.width, 1))
+        else:
+            self.refresh()
         if self.key is not None:
             self.post_message(self.Highlighted(self.key))
 
@@ -219,25 +229,18 @@ class Outline(ScrollView, can_focus=True):
             self.cursor = index
             self.action_choose()
 
-    def _style(self, name: str) -> Style:
-        full = self.get_component_rich_style(f"outline--{name}")
-        return Style(color=full.color, bold=full.bold)
-
     def render_line(self, y: int) -> Strip:
         index = y + self.scroll_offset.y
+        plain = self._paint()
         if index >= len(self._items):
-            return Strip.blank(self.size.width, self.rich_style)
+            return Strip.blank(self.size.width, plain)
         item = self._items[index]
-        base = self.rich_style
-        if index == self.cursor and item.key is not None:
-            base += Style(bgcolor=self.get_component_rich_style("outline--cursor").bgcolor)
         width = self.scrollable_content_region.width or self.size.width
         if item.key is None:
-            segments = [Segment(pad(item.text, width), base + self._style("heading"))]
-            return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
-        style = base + self._style("strong") if item.strong else base
-        if item.quiet:
-            style = base + self._style("quiet")
+            segments = [Segment("  " + pad(item.text, width - 2), self._paint("heading"))]
+            return Strip(segments).adjust_cell_length(self.size.width, plain)
+        ground = "cursor" if index == self.cursor else ""
+        look = "quiet" if item.quiet else "strong" if item.strong else ""
         mark = "▪ " if item.marked else "  "
         guides = clip(item.guides, width // 2)
         # The text goes first: a note that would cut it short is shown by its last word.
@@ -245,9 +248,9 @@ class Outline(ScrollView, can_focus=True):
         note = clip(note if cell_len(note) <= left else note.split()[-1], max(0, width // 2))
         room = max(1, width - 2 - cell_len(guides) - (cell_len(note) + 2 if note else 1))
         segments = [
-            Segment(mark, base + self._style("mark")),
-            Segment(guides, base + self._style("line")),
-            Segment(pad(item.text, room), style),
-            Segment((f" {note} " if note else " "), base + self._style("quiet")),
+            Segment(mark, self._paint("mark", ground)),
+            Segment(guides, self._paint("line", ground)),
+            Segment(pad(item.text, room), self._paint(look, ground)),
+            Segment((f" {note} " if note else " "), self._paint("quiet", ground)),
         ]
-        return Strip(segments).adjust_cell_length(self.size.width, base)
+        return Strip(segments).adjust_cell_length(self.size.width, self._paint("", ground))

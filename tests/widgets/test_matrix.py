@@ -7,7 +7,8 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.message import Message
 
-from widgets.matrix import MARKS, Matrix, MatrixCell, MatrixColumn, State, bar, tail
+from widgets.matrix import Matrix
+from widgets.matrix_data import MARKS, MatrixCell, MatrixColumn, State, bar, tail
 
 HOSTILE = "x[/]y [red]z[/blue] \x1b]52;c;aGk=\x07 \u202eevil\x1b[2J"
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from textual import work
@@ -17,14 +17,15 @@ from app.prompts.tab.choices import Choice
 from app.prompts.tab.data import LABELS, Comparison, Preview
 from app.prompts.tab.outline import Shelf, lines
 from app.prompts.tab.selection import Selection
-from app.prompts.tab.shell import Shell, shell
+from app.prompts.tab.shell import Answer, Shell, shell
 from app.prompts.tab.verdict import VerdictPanel, Verdicts
 from store.jobs import Job
 from store.workspace import Store
 from widgets import units
 from widgets.cells import clip
 from widgets.empty import EmptyState
-from widgets.matrix import MARKS, Matrix
+from widgets.matrix import Matrix
+from widgets.matrix_data import MARKS
 from widgets.text import safe_text
 from widgets.version_tree import Outline
 
@@ -51,7 +52,7 @@ class PromptsBase(Vertical):
     PromptsBase #invite { display: none; }
     PromptsBase #desk.-empty #invite { display: block; }
     PromptsBase #strip {
-        height: auto; max-height: 3; padding: 0 1; color: $foreground 85%; border-top: solid $border-blurred;
+        height: 3; padding: 0 1; color: $foreground 85%; border-top: solid $border-blurred;
     }
     PromptsBase #judge {
         height: auto; border-top: solid $border-blurred;
@@ -117,6 +118,13 @@ class PromptsBase(Vertical):
         """Whether the comparison on screen is still being made."""
         return self.comparison is not None and self.comparison.head.live
 
+    async def read(self, function: Callable[..., Answer], *arguments: Any, **named: Any) -> Answer:
+        """Read off the screen's thread. When the tab has left the screen meanwhile, whatever waited ends here."""
+        found = await self.shell.read(function, *arguments, **named)
+        if not self.query(Outline):
+            raise asyncio.CancelledError
+        return found
+
     # Opening
 
     def on_mount(self) -> None:
@@ -125,7 +133,7 @@ class PromptsBase(Vertical):
     @work(exclusive=True, group="open")
     async def _open_first(self) -> None:
         """Everything the first screen shows, in one read: what was chosen last, the list, the last comparison."""
-        first = await self.shell.read(reads.first, self._store, self.page_rows)
+        first = await self.read(reads.first, self._store, self.page_rows)
         self.selection = first.selection
         self._unfolded = {first.selection.prompt} if first.selection.prompt else set()
         self.shelf = first.shelf
@@ -185,7 +193,7 @@ class PromptsBase(Vertical):
     @work(exclusive=True, group="preview")
     async def read_preview(self) -> None:
         """Read the preview again after the selection changed."""
-        self.preview = await self.shell.read(reads.preview, self._store, self.selection)
+        self.preview = await self.read(reads.preview, self._store, self.selection)
         if self.comparison is None:
             self.show_preview()
             self.draw_title()
@@ -260,7 +268,7 @@ class PromptsBase(Vertical):
         )
 
     def draw_strip(self) -> None:
-        """The whole text of the cell under the cursor, as far as three lines hold it."""
+        """The whole text of the cell under the cursor, as far as two lines hold it."""
         strip = self.query_one("#strip", Static)
         comparison = self.comparison
         row, column = self.matrix.cursor_row, self.matrix.cursor_column
@@ -276,7 +284,8 @@ class PromptsBase(Vertical):
             Content.assemble(
                 (f"{safe_text(subject.label, newlines=False)} {MARKS[cell.state]} ", "$foreground-muted"),
                 safe_text(" ".join(text.split()) or cell.state.replace("_", " ")),
-            )
+            ),
+            layout=False,  # its height is fixed: a key press must not lay the whole screen out again
         )
 
     # Reading the rows on screen
@@ -296,7 +305,7 @@ class PromptsBase(Vertical):
         missing = [position for position in wanted if self._lacks(comparison, position)]
         if not missing:
             return
-        labels, texts = await self.shell.read(reads.window, self._store, comparison.head, missing)
+        labels, texts = await self.read(reads.window, self._store, comparison.head, missing)
         if comparison is self.comparison:
             comparison.keep_texts(labels, texts)
             for row in around:
@@ -333,8 +342,9 @@ class PromptsBase(Vertical):
         comparison = self.comparison
         if comparison is None:
             return
+        # Not on the reading thread: many close pairs take long enough to hold up the rows on screen.
         verdicts = await asyncio.to_thread(reads.verdicts, self._store, comparison)
-        if comparison is self.comparison:
+        if comparison is self.comparison and self.query(VerdictPanel):
             self.verdicts = verdicts
             self.query_one(VerdictPanel).show(verdicts)
 
@@ -355,7 +365,7 @@ class PromptsBase(Vertical):
         if wait > 0 and not at_once:
             await asyncio.sleep(wait)
         self._shelf_read_at = time.monotonic()
-        self.shelf = await self.shell.read(reads.shelf, self._store, frozenset(self._unfolded))
+        self.shelf = await self.read(reads.shelf, self._store, frozenset(self._unfolded))
         self.draw_shelf()
 
     def on_resize(self) -> None:

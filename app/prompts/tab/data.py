@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from app.prompts.report import Outcome, Shares, decide_pairs, shares_of
 from app.prompts.statistics import Decision, wilson
 from app.prompts.subjects import Subject
-from widgets.matrix import MatrixCell, MatrixColumn, State
+from widgets.matrix_data import MatrixCell, MatrixColumn, State
 from widgets.units import duration, percent
 
 Show = Literal["all", "differing", "regressions"]

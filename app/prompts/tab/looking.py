@@ -99,7 +99,7 @@ class Looking(PromptsBase):
         if not words:
             self.refilter(comparison.show, None)
             return
-        found = await self.shell.read(reads.positions_matching, self._store, comparison.head, words)
+        found = await self.read(reads.positions_matching, self._store, comparison.head, words)
         self.refilter(comparison.show, found)
 
     def action_difference(self, step: int) -> None:
@@ -160,7 +160,7 @@ class Looking(PromptsBase):
     async def _copy(self, comparison: Comparison, position: int, column: int) -> None:
         from app.prompts.tab.case_views import case_view
 
-        view = await self.shell.read(case_view, self._store, comparison.head, position)
+        view = await self.read(case_view, self._store, comparison.head, position)
         answer = view.answers[column] if column < len(view.answers) else None
         if answer is None:
             self.tell("This cell has no answer yet.", timeout=2)

@@ -15,7 +15,7 @@ from app.prompts.statistics import RULE
 from app.prompts.version_diff import MessageChange, VersionDiff
 from widgets.cells import pad
 from widgets.diff_columns import diff_content
-from widgets.matrix import bar
+from widgets.matrix_data import bar
 from widgets.sentence import keyed
 from widgets.text import safe_text
 from widgets.units import percent

@@ -7,7 +7,7 @@ from textual.binding import BindingType
 from app.panes import StoreChanged
 from app.prompts.tab.looking import Looking
 from app.prompts.tab.shelving import Shelving
-from widgets.matrix import LEGEND
+from widgets.matrix_data import LEGEND
 
 
 class PromptsTab(Looking, Shelving):

@@ -141,11 +141,11 @@ class Running(PromptsBase):
         """Wait for the comparison that the job begins, and put it on the desk."""
         self.tell("Starting …", timeout=2)
         while True:
-            found = await self.shell.read(evaluations.evaluation_of_job, self._store, job.id)
+            found = await self.read(evaluations.evaluation_of_job, self._store, job.id)
             if found is not None:
                 await self.open(found.id)
                 return
-            job = await self.shell.read(jobs.job, self._store, job.id)
+            job = await self.read(jobs.job, self._store, job.id)
             if job.state not in jobs.LIVE:
                 if job.error:
                     self.tell(job.error, severity="error", timeout=10)
@@ -154,7 +154,7 @@ class Running(PromptsBase):
 
     async def open(self, evaluation_id: int) -> None:
         """Put a comparison on the desk and follow it while it runs."""
-        comparison = await self.shell.read(reads.open_comparison, self._store, evaluation_id, self.page_rows)
+        comparison = await self.read(reads.open_comparison, self._store, evaluation_id, self.page_rows)
         self.put_on_desk(comparison)
         self.matrix.focus()
         self.read_shelf(at_once=True)
@@ -187,10 +187,10 @@ class Running(PromptsBase):
         # The state first: cells that land between the two reads are then found by the next look at the latest.
         job = None
         if comparison.head.job_id is not None:
-            job = await self.shell.read(jobs.job, self._store, comparison.head.job_id)
+            job = await self.read(jobs.job, self._store, comparison.head.job_id)
         touched: set[int] = set()
         while True:
-            cells = await self.shell.read(reads.tail, self._store, comparison.head.id, comparison.last_cell)
+            cells = await self.read(reads.tail, self._store, comparison.head.id, comparison.last_cell)
             if comparison is not self.comparison:
                 return
             if not cells:

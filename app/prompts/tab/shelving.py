@@ -85,7 +85,7 @@ class Shelving(Running):
     @work(exclusive=True, group="take")
     async def _take_prompt(self, name: str) -> None:
         self._unfolded.add(name)
-        self.selection = await self.shell.read(reads.select_prompt, self._store, self.selection, name)
+        self.selection = await self.read(reads.select_prompt, self._store, self.selection, name)
         self.change()
         self.read_shelf(at_once=True)
 
@@ -131,7 +131,7 @@ class Shelving(Running):
         if not name:
             self.action_new()
             return
-        draft = await self.shell.read(self._draft_of, name, number)
+        draft = await self.read(self._draft_of, name, number)
         await self._edit(draft)
 
     def _draft_of(self, name: str, number: int | None) -> PromptDraft:
@@ -149,13 +149,13 @@ class Shelving(Running):
         )
         self._unfolded.add(draft.name)
         if made is not None:
-            version = await self.shell.read(prompts.prompt_version, self._store, made)
+            version = await self.read(prompts.prompt_version, self._store, made)
             self.selection = replace(self.selection, prompt=made, draft=False)
             if version.number not in self.selection.versions:
                 self.selection = self.selection.toggled(made, version.number)
             self.change()
             self.tell(f"Saved as {version.ref}. r compares it.")
-        elif await self.shell.read(read_draft, self._store, draft.name) is not None:
+        elif await self.read(read_draft, self._store, draft.name) is not None:
             if draft.name == self.selection.prompt:
                 self.change(draft=True)
                 self.tell("The draft is kept and is a column of the next run. r runs it.", timeout=4)
@@ -169,7 +169,7 @@ class Shelving(Running):
         name = await self.ask("Name of the new prompt", placeholder="route-ticket")
         if not name:
             return
-        draft = await self.shell.read(read_draft, self._store, name)
+        draft = await self.read(read_draft, self._store, name)
         if draft is None:
             draft = PromptDraft(name, EMPTY, None)
             await asyncio.to_thread(write_draft, self._store, name, EMPTY, None)
@@ -184,7 +184,7 @@ class Shelving(Running):
         if not name or number is None:
             self.tell("Put the cursor on a version, then t labels it.")
             return
-        there = await self.shell.read(prompts.labels, self._store, name)
+        there = await self.read(prompts.labels, self._store, name)
         choices = [
             Choice(("set", label), label, f"now on @{there[label]}" if label in there else "")
             for label in dict.fromkeys([*LABELS, *there])
@@ -219,10 +219,10 @@ class Shelving(Running):
         name, number = self._spoken_of()
         if not name:
             return
-        versions = await self.shell.read(prompts.prompt_versions, self._store, name)
+        versions = await self.read(prompts.prompt_versions, self._store, name)
         by_id = {version.id: version for version in versions}
         after = next((version for version in versions if version.number == number), versions[-1])
-        draft = None if number is not None else await self.shell.read(read_draft, self._store, name)
+        draft = None if number is not None else await self.read(read_draft, self._store, name)
         first = by_id.get(after.parent_id or -1) if draft is None else after
         choices = [
             Choice(version.number, f"@{version.number} {version.note}", "parent" if version is first else "")
@@ -341,13 +341,13 @@ class Shelving(Running):
         key = self.outline.key
         match key:
             case ("prompt", str(name)):
-                known = await self.shell.read(prompts.list_prompts, self._store, limit=reads.MOST_PROMPTS)
+                known = await self.read(prompts.list_prompts, self._store, limit=reads.MOST_PROMPTS)
                 found = next((one for one in known if one.name == name), None)
                 noun, noun_id, what = "prompt", found.id if found else None, name
             case ("cases", str(ref)):
                 from store import datasets
 
-                version = await self.shell.read(datasets.dataset_version, self._store, ref)
+                version = await self.read(datasets.dataset_version, self._store, ref)
                 noun, noun_id, what = "dataset", version.dataset_id, version.name
             case ("past", int(evaluation_id)):
                 noun, noun_id, what = "evaluation", evaluation_id, f"comparison {evaluation_id}"
@@ -365,7 +365,7 @@ class Shelving(Running):
             return
         self._trashed = (noun, noun_id, what)
         if noun == "prompt" and what == self.selection.prompt:
-            self.selection = await self.shell.read(reads.suggested, self._store)
+            self.selection = await self.read(reads.suggested, self._store)
             self._remember()
         if noun == "evaluation" and self.comparison is not None and self.comparison.head.id == noun_id:
             self.put_on_desk(None)

@@ -20,7 +20,7 @@ from widgets.cells import clip
 from widgets.diff_columns import DiffColumns, TextColumn, diff_content, shortened
 from widgets.heat import LEGEND, Token, heat_text, unsure
 from widgets.hint_bar import HintBar
-from widgets.matrix import MARKS
+from widgets.matrix_data import MARKS
 from widgets.sentence import keyed
 from widgets.text import safe_text
 

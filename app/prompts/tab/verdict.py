@@ -33,6 +33,7 @@ class VerdictPanel(Static):
         super().__init__("", id=id, markup=False)
         self._verdicts = Verdicts()
         self._at = 0
+        self._height = -1
 
     def show(self, verdicts: Verdicts) -> None:
         """Show these verdicts; the pair that was looked at stays in view."""
@@ -43,7 +44,7 @@ class VerdictPanel(Static):
     def invite(self, *sentences: str) -> None:
         """Say what can be done instead of a verdict; keys stand between backticks."""
         self._verdicts = Verdicts()
-        self.update(Content("\n").join(keyed(sentence, "$foreground-muted") for sentence in sentences))
+        self._say(Content("\n").join(keyed(sentence, "$foreground-muted") for sentence in sentences))
 
     def page(self, step: int) -> None:
         """Show another pair."""
@@ -54,7 +55,7 @@ class VerdictPanel(Static):
     def look_at(self, a: str, b: str) -> None:
         """Show the decision on `b` over `a` if there is one."""
         for index, decision in enumerate(self._verdicts.decisions):
-            if (decision.counts.a, decision.counts.b) == (a, b):
+            if (decision.counts.a, decision.counts.b) == (a, b) and index != self._at:
                 self._at = index
                 self._draw()
 
@@ -72,7 +73,14 @@ class VerdictPanel(Static):
             if decision.counts.cases:
                 lines.append(self._figures(decision))
         lines += [Content.styled(note, "$foreground-muted") for note in self._verdicts.notes]
-        self.update(Content("\n").join(lines) if lines else Content(""))
+        self._say(Content("\n").join(lines) if lines else Content(""))
+
+    def _say(self, content: Content) -> None:
+        """Show a text; the screen is laid out anew only when it takes another number of lines."""
+        width = self.content_size.width
+        before = self._height
+        self._height = len(content.wrap(width)) if width else -1
+        self.update(content, layout=self._height != before or not width)
 
     def _figures(self, decision: Decision) -> Content:
         parts = [

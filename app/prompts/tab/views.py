@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.prompts.statistics import distinct_with_counts
-from widgets.matrix import MARKS, State
+from widgets.matrix_data import MARKS, State
 from widgets.text import safe_text
 from widgets.units import duration
 
