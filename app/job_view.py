@@ -62,10 +62,12 @@ class JobView(Vertical):
     DEFAULT_CSS = """
     JobView { width: 1fr; height: 1fr; padding: 0 1; }
     JobView Static { height: auto; }
+    JobView #job-head { max-height: 4; }
     JobView #job-progress { color: $accent; }
-    JobView #job-facts { color: $text-muted; margin-bottom: 1; }
+    JobView #job-facts { color: $text-muted; margin-bottom: 1; max-height: 8; }
     JobView LineChart { display: none; margin-bottom: 1; }
     JobView.-curve LineChart { display: block; }
+    JobView LogView { min-height: 4; }
     """
 
     def __init__(self, store: Store) -> None:

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from widgets.text import safe_text
+from widgets.cells import clip
 
 Point = tuple[float, float | None]
 """Where on the x axis, and the value; None is a gap."""
@@ -113,7 +113,7 @@ class LineChart(Widget, can_focus=True):
         lines, low, high = braille(points, width, height)
         shown = next((y for _, y in reversed(points) if y is not None), None)
         latest = short_number(shown) if shown is not None else "no value"
-        title = safe_text(self._title, newlines=False)
+        title = clip(self._title, self.size.width - len(latest) - 15)
         pieces: list[Content] = [
             Content.assemble(
                 (title, "bold"), "  ", (latest, "bold $accent"), ("  the latest", "$foreground-muted")

@@ -84,6 +84,18 @@ def assert_nothing_arrived(terminal: Terminal) -> None:
     assert "PWNED" not in terminal.title
 
 
+def go_home(terminal: Terminal) -> None:
+    """Leave whatever stands over the tabs. A busy machine may have read an escape and the key after it as one."""
+    for _ in range(6):
+        try:
+            terminal.wait_for("network off", timeout=5)
+        except AssertionError:
+            terminal.press("escape")
+        else:
+            return
+    terminal.wait_for("network off")
+
+
 def test_hostile_text_is_visible_text_in_every_view_of_the_shell(hostile: Store) -> None:
     with workbench(hostile.root, size=(140, 40)) as terminal:
         terminal.wait_for("Prompts")
@@ -93,15 +105,21 @@ def test_hostile_text_is_visible_text_in_every_view_of_the_shell(hostile: Store)
         assert "␛]52;c;aGk=" in text
         assert "[/b][@click=app.quit]x" in text
         assert "loss" in text
-        terminal.press("escape", "f9")
+        terminal.press("escape")
+        go_home(terminal)
+        terminal.press("f9")
         terminal.wait_for("/nowhere/evil")
-        terminal.press("escape", "ctrl+p")
+        terminal.press("escape")
+        go_home(terminal)
+        terminal.press("ctrl+p")
         terminal.wait_for("type to filter")
         terminal.press("back up")
         terminal.wait_for("Back up the workspace")
         terminal.press("enter")
         terminal.wait_for(lambda text: "File*" in text and ("␛]52;c" in text or "[@click=" in text))
-        terminal.press("escape", "3")
+        terminal.press("escape")
+        go_home(terminal)
+        terminal.press("3")
         terminal.wait_for("Models")
         terminal.press("4", "ctrl+q")
         assert terminal.wait_for_exit() == 0
@@ -144,7 +162,7 @@ def test_no_size_of_terminal_brings_it_down(hostile: Store, size: tuple[int, int
             terminal.press(key)
             terminal.pump(0.1)
         terminal.resize(100, 30)
-        terminal.wait_for("network off")
+        go_home(terminal)
         terminal.press("ctrl+q")
         assert terminal.wait_for_exit() == 0
 
