@@ -103,10 +103,10 @@ class ChatPane(Vertical):
     ChatPane #chat-state { height: 1; color: $foreground-muted; }
     ChatPane #chat-turns { height: 1fr; padding: 1 0 0 0; }
     ChatPane #chat-options { height: auto; display: none; }
-    ChatPane #chat-options.-on { display: block; }
+    ChatPane #chat-options.-on { display: block; margin-top: 1; }
     ChatPane .chat-field { height: 1; margin-top: 1; }
     ChatPane .chat-field Static { width: 14; color: $foreground-muted; }
-    ChatPane #chat-line { margin-top: 1; }
+    ChatPane #chat-options .chat-field { margin-top: 0; }
     ChatPane #chat-mark { width: 2; color: $accent; }
     """
     BINDINGS = [

@@ -17,7 +17,16 @@ from app.keys import binding
 from app.models.discover import Found
 from app.models.tab.card import found_card, template_view, version_card
 from app.models.tab.chat import ChatPane
-from app.models.tab.reads import Card, Loaded, Models, loaded_now, read_card, read_models, ready_engine
+from app.models.tab.reads import (
+    Card,
+    Loaded,
+    Models,
+    job_line,
+    loaded_now,
+    read_card,
+    read_models,
+    ready_engine,
+)
 from app.models.tab.shelf import Shelf, shelf_items
 from app.panes import StoreChanged
 from store.errors import LatheError
@@ -200,13 +209,7 @@ class ModelsTab(Vertical):
         """The line below the list: what is going on, or what could not be searched."""
         words = ""
         if self._models.jobs:
-            job = self._models.jobs[0]
-            done = (
-                f" · {units.size(job.progress_done)}"
-                if job.progress_done and job.progress_unit == "bytes"
-                else ""
-            )
-            words = f"{job.title} …{done}"
+            words = job_line(self._models.jobs[0])
         elif self._models.notes and not self._wanted:
             words = self._models.notes[0]
         self.query_one("#models-state", Static).update(Content(safe_text(words, newlines=False)))

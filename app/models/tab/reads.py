@@ -127,3 +127,16 @@ def parameters(count: int) -> str:
             value = count / scale
             return f"{value:.0f}{letter}" if value >= 99.5 else f"{value:.1f}{letter}"
     return units.count(count)
+
+
+def job_line(job: jobs.Job) -> str:
+    """What a job of this stage is doing: what, how far, how fast, how long still."""
+    parts = [job.title or job.operation]
+    if job.progress_total and job.progress_done is not None and job.progress_unit == "bytes":
+        parts.append(units.size_of(job.progress_done, job.progress_total))
+        if job.rate:
+            parts.append(f"{units.size(job.rate)}/s")
+            parts.append(units.time_left((job.progress_total - job.progress_done) / job.rate))
+    elif job.progress_done:
+        parts.append(units.quantity(job.progress_done, (job.progress_unit or "steps").removesuffix("s")))
+    return " · ".join([*parts, "f2 shows it"])

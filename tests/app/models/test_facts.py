@@ -7,11 +7,14 @@ import os
 import shutil
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 
 from app.engine.client import connect
 from app.engine.memory import Memory
-from app.models.advice import Machine, advise, context_steps
+from app.engine.settings import parse_settings
+from app.models.advice import Machine, advise, context_steps, gpus, where_it_runs
 from app.models.examine import examine
 from app.models.gguf_facts import claimed_type
 from app.models.hashing import Changed, on_disk
@@ -255,3 +258,36 @@ def test_copying_a_model_elsewhere_makes_another_version(
     run("model.register", path=str(made_gguf), name="tiny")
     run("model.register", path=str(shutil.copy(made_gguf, tmp_path / "copy.gguf")), name="tiny", tag="copy")
     assert [version.tag for version in models.model_versions(workspace, "tiny")] == ["q8_0", "copy"]
+
+
+def test_a_gguf_adapter_is_an_adapter(run: Run, workspace: Store, tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(str(tmp_path / "lora.gguf"), "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 16.0)
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", np.zeros((8, 64), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    run("model.register", path=str(tmp_path / "lora.gguf"))
+    version = models.model_version(workspace, "lora")
+    assert (version.format, version.tag, version.facts["adapter"]["alpha"]) == ("adapter", "adapter", 16.0)
+
+
+def test_graphics_cards_are_asked_of_their_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(
+        "#!/bin/sh\necho 'NVIDIA H200, 143771, 143000'\necho 'MIG, [N/A], [N/A]'\n", encoding="utf-8"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    gpus.cache_clear()
+    try:
+        (card,) = gpus()
+    finally:
+        gpus.cache_clear()
+    assert (card.name, card.total) == ("NVIDIA H200", 143771 << 20)
+    there = Machine(8, Memory(1 << 34, 1 << 34), (card,))
+    assert where_it_runs(parse_settings({}), there).startswith("all layers on NVIDIA H200")
+    assert "the GPU is left alone" in where_it_runs(parse_settings({"gpu_layers": 0}), there)
