@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = _dispatch(arguments)
+        status = _dispatch([_as_typed(word) for word in arguments])
         sys.stdout.flush()
     except (BadInput, NotFound, Ambiguous) as error:
         return complain(error, USAGE)
@@ -75,6 +75,16 @@ def main(arguments: list[str]) -> int:
             raise
         return complain(_fault(error), FAILED)
     return status
+
+
+def _as_typed(word: str) -> str:
+    """An argument as UTF-8, also where the locale says otherwise (LC_ALL=C over SSH); other bytes stay as
+    they are.
+    """
+    try:
+        return os.fsencode(word).decode("utf-8")
+    except UnicodeError:
+        return word
 
 
 def _fault(error: Exception) -> str:

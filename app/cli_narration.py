@@ -28,6 +28,10 @@ _UNSAFE = re.compile(
 def as_json(value: Any) -> str:
     """`value` as JSON for stdout: readable text stays readable, what could drive a terminal is escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8", "surrogatepass")
+    except (UnicodeEncodeError, LookupError):
+        return json.dumps(value, indent=2) + "\n"  # a terminal of another alphabet still gets whole JSON
     return _UNSAFE.sub(lambda match: json.dumps(match.group())[1:-1], text) + "\n"
 
 

@@ -245,6 +245,13 @@ def test_text_from_elsewhere_cannot_drive_the_terminal(house: Path, workspace: S
     assert "\x1b" not in wrong.stderr and wrong.returncode == 2
 
 
+def test_in_another_alphabet_json_is_still_json_and_text_is_still_text(house: Path, workspace: Store) -> None:
+    W, poor = str(workspace.root), {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    said = lathe(house, "run", "echo.say", "text=Grüße 日本", "-w", W, "--json", **poor)
+    assert said.returncode == 0 and answer(said)["summary"]["said"] == "Grüße 日本"
+    assert lathe(house, "operations", "echo.say", **poor).returncode == 0
+
+
 def test_a_reader_that_leaves_early_is_no_error(house: Path, workspace: Store) -> None:
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} -P -m app operations --json | head -c 1"],
