@@ -45,14 +45,20 @@ def ask(
     settings: Mapping[str, Any],
     replies: Replies,
     over: threading.Event,
-) -> None:
-    """Send requests of one model in a thread; each ends as one `answer` or `again` under its key, whatever
-    happens.
+    after: threading.Event | None = None,
+) -> threading.Event:
+    """Send requests of one model in a thread; each ends as one `answer` or `again` under its key.
 
-    `keys` maps request ids to keys; `over` tells waiting threads that nobody listens any more.
+    `keys` maps request ids to keys; `over` tells waiting threads that nobody listens any more. The batch is
+    sent once
+    `after` is set, and the event that is returned is set when the engine works on it: chained so, batches
+    reach the
+    engine in their order, whichever thread the system runs first.
     """
-    arguments = (root, requests, keys, settings, replies, over)
+    begun = threading.Event()
+    arguments = (root, requests, keys, settings, replies, over, after, begun)
     threading.Thread(target=_run_batch, args=arguments, daemon=True).start()
+    return begun
 
 
 def error_of(event: Mapping[str, Any]) -> str:
@@ -94,15 +100,21 @@ def _run_batch(
     settings: Mapping[str, Any],
     replies: Replies,
     over: threading.Event,
+    after: threading.Event | None,
+    begun: threading.Event,
 ) -> None:
     left = set(keys.values())
     problem = "The engine ended without an answer."
     client: EngineClient | None = None
     paused = False
     try:
+        while after is not None and not after.wait(WAIT_SECONDS):
+            if over.is_set():
+                raise LatheError("The comparison was called off.")
         client = connect(root)
         _await_model(client, str(requests[0]["model"]), settings, replies, over)
         for event in _events(client, requests, settings):
+            begun.set()
             if event["event"] not in ("done", "error"):
                 continue
             key = keys[str(event["id"])]
@@ -116,6 +128,7 @@ def _run_batch(
         problem = f"{type(error).__name__}: {error}"
         raise
     finally:
+        begun.set()
         for key in left:
             failed = {"event": "error", "error": problem}
             replies.put(Reply("again", key) if paused else Reply("answer", key, failed))

@@ -65,6 +65,8 @@ class _Run:
     """Key → answer on its way."""
     replies: Replies = field(default_factory=queue.SimpleQueue)
     over: threading.Event = field(default_factory=threading.Event)
+    sent: threading.Event | None = None
+    """Set once the engine works on the batch sent last."""
     note: str = ""
     """Why nothing comes at the moment."""
     cells: list[tuple[PlannedCell, Mapping[str, Any] | None, str]] = field(default_factory=list)
@@ -220,7 +222,7 @@ def _send(run: _Run, keys: list[str]) -> None:
         ids = {str(request["id"]): key for request, key in zip(requests, some, strict=True)}
         run.streams += 1
         settings = run.comparison.settings[cells[0].subject]
-        ask(run.context.root, requests, ids, settings, run.replies, run.over)
+        run.sent = ask(run.context.root, requests, ids, settings, run.replies, run.over, run.sent)
 
 
 def _request(run: _Run, cell: PlannedCell) -> dict[str, Any]:

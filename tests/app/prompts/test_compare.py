@@ -13,12 +13,15 @@ from typing import Any
 import psutil
 import pytest
 
+from app.engine.client import connect
+from app.engine.model_files import quick_hash
 from app.jobs import runner
 from app.jobs.registry import operation
 from app.jobs.runner import Result
-from store import datasets, drafts, evaluations, jobs, prompts
+from store import datasets, drafts, evaluations, jobs, models, prompts
 from store.workspace import Store
 from tests.app.prompts.conftest import case
+from tests.tiny_models import tiny_gguf
 
 Run = Callable[..., Result]
 BASIC = {"prompt": "route", "versions": ["1", "2", "3"], "cases": "tickets", "model": "tiny"}
@@ -269,3 +272,76 @@ def test_killed_at_random_moments_and_resumed_no_cell_is_run_twice(
     assert result.summary["cells_run"] == 120, "an answer kept in an earlier attempt counts as run, once"
     with sqlite3.connect(desk.path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_rows_become_comparable_in_their_order(desk: Store, run: Run) -> None:
+    result = run("prompt.compare", **many_cases(desk, 96), slots=4)
+    finished = [cell.position // 16 for cell in evaluations.cells_after(desk, result.summary["evaluation"])]
+    late = sum(block < max(finished[: index + 1]) - 1 for index, block in enumerate(finished))
+    assert late == 0, "no block is answered while an earlier one but the one before it still waits"
+
+
+def test_a_request_that_the_engine_refuses_fails_alone(desk: Store, run: Run) -> None:
+    content = {"messages": [{"role": "user", "content": "{{ ticket }}"}], "sampling": {"max_tokens": 4}}
+    prompts.save_version(desk, "long", {**content, "sampling": {"max_tokens": 4, "stop": ["x" * 300]}})
+    prompts.save_version(desk, "short", content)
+    result = run("prompt.compare", subjects=["tiny/short@1", "tiny/long@1"], cases="tickets")
+    short, long = result.summary["subjects"]
+    assert "error" not in short["states"]
+    assert long["states"] == {"error": 12}
+    assert "stop[0]" in cells_of(desk, result.summary["evaluation"])[1].error
+
+
+def test_a_comparison_waits_while_the_engine_is_paused(desk: Store, wait_until: Callable[..., None]) -> None:
+    client = connect(desk.root)
+    client.pause("training", os.getpid())
+    job = runner.start(desk, "prompt.compare", BASIC)
+    assert isinstance(job, jobs.Job)
+    wait_until(lambda: "training" in jobs.job(desk, job.id).progress_note, timeout=60, what="the note")
+    client.resume()
+    summary = runner.wait(desk, job.id).summary
+    assert (summary["cells_run"], [one["states"].get("error") for one in summary["subjects"]]) == (
+        36,
+        [None] * 3,
+    )
+
+
+def test_two_models_are_compared_over_the_same_cases(desk: Store, run: Run, tmp_path: Path) -> None:
+    other = tiny_gguf(tmp_path, seed=7, name="other")
+    models.register_version(
+        desk,
+        "other",
+        tag="f32",
+        format="gguf",
+        path=str(other),
+        quick_hash=quick_hash(other),
+        size_bytes=other.stat().st_size,
+        facts={},
+    )
+    missing = run("prompt.compare", prompt="route", cases="tickets")
+    assert "Name a model" in missing.job.error
+    summary = run(
+        "prompt.compare", prompt="route", versions=["1"], model=["tiny", "other"], cases="tickets"
+    ).summary
+    assert [one["name"] for one in summary["subjects"]] == ["tiny@f32 @1", "other@f32 @1"]
+    assert summary["cells_run"] == 24
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_job_with_its_reason(
+    desk: Store, run: Run, tmp_path: Path
+) -> None:
+    gone = tiny_gguf(tmp_path, name="gone")
+    models.register_version(
+        desk,
+        "gone",
+        tag="f32",
+        format="gguf",
+        path=str(gone),
+        quick_hash=quick_hash(gone),
+        size_bytes=gone.stat().st_size,
+        facts={"chat_template_hash": ""},
+    )
+    gone.unlink()
+    result = run("prompt.compare", prompt="route", model="gone", cases="tickets")
+    assert result.state == "failed"
+    assert "gone" in result.job.error

@@ -16,7 +16,12 @@ def test_a_selection_names_every_column_on_every_model() -> None:
         "starter/route@1", "starter/route@3", "starter/route@draft",
         "big@q4/route@1", "big@q4/route@3", "big@q4/route@draft",
     )  # fmt: skip
-    assert chosen.values()["subjects"] == list(chosen.subjects)
+    values = chosen.values()
+    assert (values["prompt"], values["versions"], values["model"]) == (
+        "route",
+        ["1", "3", "draft"],
+        ["starter", "big@q4"],
+    )
 
 
 def test_marking_takes_in_and_out_and_another_prompt_starts_anew() -> None:
