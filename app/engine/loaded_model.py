@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
+import os
 import signal
 import socket
 import subprocess
@@ -68,8 +70,6 @@ class LoadedModel:
 
     async def start(self, root: Path, free_bytes: int) -> None:
         """Start the process and wait until the model is loaded; a LatheError says why it was not."""
-        import os
-
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "app.engine.model_process", str(root), str(theirs.fileno())]
         try:
@@ -77,7 +77,7 @@ class LoadedModel:
                 command,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=offline.environment(os.environ, False),
+                env=_environment(),
                 start_new_session=True,  # a ctrl+c in the terminal that started the engine is not for its models
             )
         finally:
@@ -197,9 +197,20 @@ class LoadedModel:
         return f"its process ended with status {code}; see engine.log in the workspace."
 
 
-async def _message(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    import json
+def _environment() -> dict[str, str]:
+    """What a model's process may know, and how long its threads spin while they wait for each other.
 
+    OpenMP's 300,000 turns are milliseconds at each of hundreds of barriers in a token; as soon as anything else wants
+    a core, two threads then mostly wait: 474 ms a token instead of 14 beside other work. 1,000 is what OpenMP itself
+    takes when it knows that it has to share.
+    """
+    return {
+        **offline.environment(os.environ, False),
+        "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000"),
+    }
+
+
+async def _message(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     line = await reader.readline()
     found: dict[str, Any] | None = json.loads(line) if line.endswith(b"\n") else None
     return found
