@@ -51,7 +51,7 @@ def doctor(arguments: list[str]) -> int:
     lines = [*_machine(), *_devices(), *_libraries(), *_protection()]
     try:
         with opened(root_of(given.workspace)) as store:
-            lines += [*_workspace(store), *_network(store.root)]
+            lines += [*_workspace(store), _engine(store.root), *_network(store.root)]
     except NotFound as error:
         if given.workspace is not None:
             raise
@@ -149,6 +149,17 @@ def _workspace(store: Store) -> list[Line]:
         os.close(lock)
     lines.append(Line("jobs", "ok", "Nothing to look after." if lock is not None else "A supervisor runs."))
     return lines
+
+
+def _engine(root: Path) -> Line:
+    """Whether the process that answers prompts runs; it is asked nothing."""
+    from app.engine.address import read_pointer
+    from app.jobs.processes import start_time
+
+    pointer = read_pointer(root)
+    if pointer is None or start_time(pointer.pid) != pointer.started:
+        return Line("engine", "ok", "None runs; it starts by itself when something is to be answered.")
+    return Line("engine", "ok", f"Runs as process {pointer.pid}.")
 
 
 def _network(root: Path) -> list[Line]:
