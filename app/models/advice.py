@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from store.errors import LatheError
 from store.models import ModelVersion
 
 NVIDIA_SECONDS = 3
+GPU_SHARE = 0.9  # of a card's free memory; the rest is for the driver and for what else draws on it
+GPU_OVERHEAD = 600 * 1024 * 1024  # a CUDA context and llama.cpp's compute buffers on one card
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,27 @@ def advise(version: ModelVersion, there: Machine, *, context: int | None = None,
     measured = facts.get("measured")
     known = isinstance(measured, dict) and measured.get("settings") == settings.wire()
     return Advice(settings, plan.context, plan.slots, needed, free, known)
+
+
+def layers_that_fit(facts: dict[str, Any], cards: Sequence[Gpu]) -> int | None:
+    """How many layers the graphics cards can hold with their part of the cache; None when all do, or without cards.
+
+    llama.cpp fails to load when it is told to put more on a card than there is room for, so this errs to the low side.
+    """
+    layers, weights = int(facts.get("layers") or 0), int(facts.get("weights_bytes") or 0)
+    if not cards or not layers or not weights:
+        return None
+    cells = plan_context(
+        parse_settings({}),
+        trained=facts.get("context_length"),
+        bytes_per_token=int(facts.get("cache_bytes_per_token") or 0),
+        free_bytes=sum(card.free for card in cards),
+    ).cells
+    room = sum(max(0, int(card.free * GPU_SHARE) - GPU_OVERHEAD) for card in cards)
+    # The output matrix counts as one more layer.
+    each = weights / (layers + 1) + cells * int(facts.get("cache_bytes_per_token") or 0) / layers
+    fitting = int(room / each)
+    return None if fitting > layers else fitting
 
 
 def context_steps(facts: dict[str, Any]) -> list[int]:

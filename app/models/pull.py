@@ -62,7 +62,7 @@ def run(spec: PullSpec, context: Context) -> dict[str, Any]:
     total = sum(file.size for file in chosen)
     folder = context.root / "models" / clean_name(spec.repo.replace("/", "--")) / revision[:12]
     _refuse_full_disk(folder, total - fetched_bytes(folder))
-    context.log(f"{len(chosen)} files, {total} bytes, revision {revision}, to {folder}")
+    context.log(f"{len(chosen)} files, {total / 1e6:.1f} MB, revision {revision}, to {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     _fetch(spec.repo, revision, endpoint, folder, chosen, context)
     digests = {}
@@ -177,7 +177,7 @@ def _fetch(
     total = sum(file.size for file in files)
     before = fetched_bytes(folder)
     if before:
-        context.log(f"carrying on: {before} bytes are there already")
+        context.log(f"carrying on: {before / 1e6:.1f} MB are there already")
     worker = threading.Thread(target=download, daemon=True, name="pull")
     worker.start()
     while worker.is_alive():

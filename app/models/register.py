@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.models.advice import gpus, layers_that_fit
 from app.models.discover import last_found
 from app.models.examine import Examined, examine
 from app.models.naming import clean_name
@@ -60,6 +61,11 @@ def register(
     before = _registered(store, str(found.path))
     kept = {key: before.facts[key] for key in KEPT_FACTS if before is not None and key in before.facts}
     facts = {**found.facts, **kept} | ({"origin": origin} if origin else {})
+    layers = layers_that_fit(facts, gpus()) if found.format == "gguf" else None
+    if layers is not None and "settings" not in facts:
+        facts["settings"] = {"gpu_layers": layers}
+        note = f"{layers} of its {facts['layers']} layers fit on the GPU, so that many go there; its settings say so."
+        facts["notes"] = [*facts.get("notes", []), note]
     if origin and not facts.get("licence"):
         facts["licence"] = str(origin.get("licence") or "")
     parent = base_of(store, found.facts["adapter"]) if "adapter" in found.facts else None

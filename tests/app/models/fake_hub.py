@@ -15,12 +15,14 @@ REVISION = "c" * 40
 
 
 class Hub:
-    """The files of one repository. `lies` maps a file to bytes that are sent in place of its own."""
+    """The files of one repository. `lies` maps a file to bytes sent in place of its own."""
 
     def __init__(self, repo: str, folder: Path) -> None:
         self.repo, self.folder = repo, folder
         self.lies: dict[str, bytes] = {}
         self.asked: list[tuple[str, str | None]] = []
+        self.cuts: dict[str, int] = {}
+        """File to the number of bytes after which its next download breaks off, once."""
         self.url = ""
 
     def files(self) -> list[dict[str, object]]:
@@ -104,7 +106,10 @@ def serving(repo: str, folder: Path) -> Iterator[Hub]:
             start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
             if wanted:
                 headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            self._send(206 if wanted else 200, data[start:], headers, body=body)
+            cut = body and name in hub.cuts
+            self._send(206 if wanted else 200, data[start:], headers, body=body and not cut)
+            if cut:
+                self._break_off(name, data[start:])
 
         def _send(self, status: int, data: bytes, headers: dict[str, str], *, body: bool = True) -> None:
             self.send_response(status)
@@ -114,6 +119,11 @@ def serving(repo: str, folder: Path) -> Iterator[Hub]:
             self.end_headers()
             if body:
                 self.wfile.write(data)
+
+        def _break_off(self, name: str, data: bytes) -> None:
+            self.wfile.write(data[: hub.cuts.pop(name)])
+            self.wfile.flush()
+            self.close_connection = True
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -14,7 +14,7 @@ import pytest
 from app.engine.client import connect
 from app.engine.memory import Memory
 from app.engine.settings import parse_settings
-from app.models.advice import Machine, advise, context_steps, gpus, where_it_runs
+from app.models.advice import Gpu, Machine, advise, context_steps, gpus, layers_that_fit, where_it_runs
 from app.models.examine import examine
 from app.models.gguf_facts import claimed_type
 from app.models.hashing import Changed, on_disk
@@ -291,3 +291,15 @@ def test_graphics_cards_are_asked_of_their_driver(tmp_path: Path, monkeypatch: p
     there = Machine(8, Memory(1 << 34, 1 << 34), (card,))
     assert where_it_runs(parse_settings({}), there).startswith("all layers on NVIDIA H200")
     assert "the GPU is left alone" in where_it_runs(parse_settings({"gpu_layers": 0}), there)
+
+
+def test_only_as_many_layers_as_fit_go_to_the_graphics_card() -> None:
+    facts = {"layers": 32, "weights_bytes": 16 << 30, "cache_bytes_per_token": 131072, "context_length": 8192}
+    big, small, full = (Gpu("card", 80 << 30, free << 20) for free in (80_000, 8_000, 500))
+    assert layers_that_fit(facts, [big]) is None
+    assert layers_that_fit(facts, []) is None
+    some = layers_that_fit(facts, [small])
+    assert some is not None
+    assert 5 < some < 16
+    assert layers_that_fit(facts, [small, small]) == pytest.approx(2 * some, abs=1)
+    assert layers_that_fit(facts, [full]) == 0

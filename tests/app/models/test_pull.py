@@ -68,6 +68,20 @@ def test_a_pull_that_was_cut_off_goes_on_where_it_was(run: Run, hub: Hub, worksp
     assert (folder / "model.safetensors").read_bytes() == whole
 
 
+def test_a_connection_that_breaks_costs_only_what_had_not_arrived(
+    run: Run, hub: Hub, workspace: Store
+) -> None:
+    tiny_hf(hub.folder, vocab=80_000)  # 20 MB: the client keeps what has arrived in steps of 10
+    hub.cuts["model.safetensors"] = 15_000_000
+    with pytest.raises(LatheError, match=r"What has arrived is kept; pull again to carry on"):
+        run("model.pull", repo=REPO)
+    run("model.pull", repo=REPO)
+    ranges = [wanted for name, wanted in hub.asked if name == "model.safetensors"]
+    assert ranges[0] is None
+    assert ranges[1] is not None
+    assert ranges[1].startswith("bytes=10")
+
+
 def test_bytes_that_are_not_what_was_published_are_thrown_away(run: Run, hub: Hub, workspace: Store) -> None:
     honest = (hub.folder / "model.safetensors").read_bytes()
     hub.lies["model.safetensors"] = honest[:-4] + b"evil"
