@@ -51,6 +51,7 @@ def ensure_supervisor(root: Path) -> bool:
                 stderr=log,
                 cwd=root,
                 env=offline.environment(os.environ, allowed=True),
+                start_new_session=True,  # a ctrl-c in the terminal is not for it
                 check=True,
             )
     except (OSError, subprocess.SubprocessError) as error:
