@@ -11,7 +11,7 @@ from typing import Literal
 from store import blobs, search
 from store.errors import StoreBroken
 from store.processes import lives
-from store.workspace import Store
+from store.workspace import Store, doubtful_filesystem
 
 LEAST_FREE_BYTES = 256 << 20
 _SAMPLE = 20
@@ -176,6 +176,14 @@ def _models(store: Store) -> list[Finding]:
 
 def _disk(store: Store) -> list[Finding]:
     findings = []
+    if kind := doubtful_filesystem(store.root):
+        findings.append(
+            Finding(
+                "warning",
+                f"{store.root} lies on {kind}, which may keep SQLite's promises or not. Several programs at once are "
+                "safer on a local disk.",
+            )
+        )
     free = shutil.disk_usage(store.root).free
     if free < LEAST_FREE_BYTES:
         findings.append(

@@ -27,6 +27,7 @@ NEWEST = 1 << 62
 LOCK_PATIENCE_SECONDS = 30.0
 """A write takes under 50 ms: whoever holds the lock this long is stopped or stuck."""
 _NETWORK_FILESYSTEMS = {0x6969: "NFS", 0xFF534D42: "SMB", 0xFE534D42: "SMB"}
+_DOUBTFUL_FILESYSTEMS = {0x01021997: "9p", 0x65735546: "FUSE"}
 
 
 def now() -> str:
@@ -329,6 +330,11 @@ def _refuse_network_filesystem(root: Path) -> None:
             f"{root} lies on a network file system ({kind}), where SQLite cannot keep its promises. "
             "Use a folder on a local disk."
         )
+
+
+def doubtful_filesystem(root: Path) -> str:
+    """What keeps `root` where that may or may not share memory between processes (9p, FUSE); empty elsewhere."""
+    return _DOUBTFUL_FILESYSTEMS.get(_filesystem_magic(root), "")
 
 
 def _filesystem_magic(root: Path) -> int:

@@ -80,7 +80,7 @@ def test_an_import_is_invisible_until_it_is_whole(workspace: Store) -> None:
         thread.join()
 
     datasets.save_version(workspace, "tickets", "cases", cases(1200), progress=look)
-    assert seen == [0, 0, 0]
+    assert set(seen) == {0}
     assert [dataset.rows for dataset in datasets.list_datasets(workspace)] == [1200]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from store import drafts, prompts
+from store import doctor, drafts, prompts
 from store.connection import connect
 from store.errors import BadInput, LatheError, NewerSchema, NotFound, StoreBroken
 from store.migrations import MIGRATIONS
@@ -240,6 +240,25 @@ def test_a_folder_that_may_only_be_read_can_be_read(tmp_path_factory: pytest.Tem
     first, second = done.stdout.splitlines() or [done.stderr, ""]
     assert first == "True 1", done.stderr
     assert "read-only" in second
+
+
+def test_a_network_file_system_is_refused_and_a_doubtful_one_is_a_warning(
+    workspace: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.workspace._filesystem_magic", lambda root: 0x6969)
+    with pytest.raises(StoreBroken, match="NFS"):
+        open_store(workspace.root)
+    monkeypatch.setattr("store.workspace._filesystem_magic", lambda root: 0x65735546)
+    open_store(workspace.root).close()
+    assert "FUSE" in str(doctor.check(workspace)[0])
+
+
+def test_what_a_killed_creation_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    for name in (f"{DATABASE}.new", f"{DATABASE}.new-wal", f"{DATABASE}.new-shm"):
+        (tmp_path / name).write_bytes(b"half")
+    store = open_store(tmp_path, create=True)
+    assert doctor.check(store) == []
+    store.close()
 
 
 def test_the_nearest_workspace_upward_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
