@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -51,7 +52,8 @@ class NoteScreen(ModalScreen[str | None]):
 
 def choose(title: str, choices: Sequence[Choice], *, many: bool = False, empty: str = "") -> PickerScreen:
     """A picker over a few fixed lines, filtered by typing; its answer is a key, a list of them, or None."""
-    columns = (Column("", 0), Column("", 40, keep=1))
+    widest = max((cell_len(choice.text) for choice in choices), default=10)
+    columns = (Column("", min(48, widest + 2)), Column("", 0, keep=1))
 
     async def load(text: str) -> list[Row]:
         wanted = text.casefold()

@@ -78,7 +78,7 @@ class PromptsBase(Vertical):
         self.preview = Preview((), ())
         self._unfolded: set[str] = set()
         self._shelf_read_at = 0.0
-        self._judged_at = 0.0
+        self._judge_after = 0.0
         self._hidden = False
         self.selection_read = False
         """Whether the first read is on the screen."""
@@ -333,8 +333,8 @@ class PromptsBase(Vertical):
 
     def judge(self, *, force: bool = False) -> None:
         """Work the verdict out anew, at most every half second while cells land."""
-        if force or time.monotonic() - self._judged_at >= JUDGE_SECONDS:
-            self._judged_at = time.monotonic()
+        if force or time.monotonic() >= self._judge_after:
+            self._judge_after = time.monotonic() + JUDGE_SECONDS
             self._judge()
 
     @work(exclusive=True, group="judge")
@@ -343,7 +343,10 @@ class PromptsBase(Vertical):
         if comparison is None:
             return
         # Not on the reading thread: many close pairs take long enough to hold up the rows on screen.
+        began = time.monotonic()
         verdicts = await asyncio.to_thread(reads.verdicts, self._store, comparison)
+        # A rule that takes long is asked less often, so that it never takes more than a tenth of the time.
+        self._judge_after = time.monotonic() + max(JUDGE_SECONDS, 10 * (time.monotonic() - began))
         if comparison is self.comparison and self.query(VerdictPanel):
             self.verdicts = verdicts
             self.query_one(VerdictPanel).show(verdicts)

@@ -56,7 +56,9 @@ class Selection:
     def values(self) -> dict[str, Any]:
         """The values of `prompt.compare` for this selection."""
         values: dict[str, Any] = {
-            "subjects": list(self.subjects),
+            "prompt": self.prompt,
+            "versions": [*map(str, self.versions), *(["draft"] if self.draft else [])],
+            "model": list(self.models),
             "cases": self.cases,
             "split": self.split,
             "repeats": self.repeats,

@@ -1,11 +1,12 @@
 """The workbench on a workspace with a finished comparison, and waiting inside a pilot."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.worker import WorkerCancelled
 
 from app.prompts.tab import PromptsTab
 from app.workbench import Workbench
@@ -68,6 +69,10 @@ def open_desk() -> Open:
             await desk.until(lambda: desk.tab.selection_read, "the first read")
             await desk.until(lambda: app.query_one(TopBar).status, "the top line")
             yield desk
+            # The session ends here: what looks at the machine must not find a screen that is half gone.
+            app.workers.cancel_all()
+            with suppress(WorkerCancelled):
+                await app.workers.wait_for_complete()
 
     return opened
 
