@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from app.models.tab.reads import ready_engine
+from app.models.tab.reads import exact, ready_engine
 from store.errors import LatheError
 from store.models import ModelVersion
 from widgets.form_fields import LineField
@@ -56,11 +56,16 @@ class Talk:
     thinking: bool | None = None
 
     def messages(self) -> list[dict[str, str]]:
-        """What the model is sent: the system prompt, and every turn that went well."""
+        """What the model is sent: the system prompt, and every question that got an answer, or waits for one.
+
+        Most templates insist that user and assistant take turns, so a question without an answer goes too.
+        """
         sent = [{"role": "system", "content": self.system}] if self.system.strip() else []
-        return sent + [
-            {"role": turn.role, "content": turn.text} for turn in self.turns if turn.text and not turn.failed
-        ]
+        for index, turn in enumerate(self.turns):
+            answer = self.turns[index + 1] if turn.role == "user" and index + 1 < len(self.turns) else turn
+            if turn.text and answer.text and not answer.failed:
+                sent.append({"role": turn.role, "content": turn.text})
+        return sent
 
 
 class TurnView(Static):
@@ -246,7 +251,7 @@ class ChatPane(Vertical):
             return None
         return {
             "id": f"{TAG}-{next(_numbers)}",
-            "model": self.version.ref if self.version else "",
+            "model": exact(self.version) if self.version else "",
             "messages": talk.messages(),
             "sampling": {"temperature": temperature, "max_tokens": most},
             "thinking": talk.thinking,

@@ -21,6 +21,7 @@ from app.models.tab.reads import (
     Card,
     Loaded,
     Models,
+    exact,
     job_line,
     loaded_now,
     read_card,
@@ -353,7 +354,7 @@ class ModelsTab(Vertical):
             )
         self.bench.open_form(
             "model.settings",
-            {"model": version.ref, **(version.facts.get("settings") or {})},
+            {"model": exact(version), **(version.facts.get("settings") or {})},
             self._after_form,
         )
 
@@ -369,14 +370,14 @@ class ModelsTab(Vertical):
     @work(group="models-default")
     async def action_default(self) -> None:
         version = self._needed("Only a registered version can be the default.")
-        if await self.bench.run_operation("model.default", {"model": f"{version.name}@{version.number}"}):
+        if await self.bench.run_operation("model.default", {"model": exact(version)}):
             self.notify(f"{version.name} now means {version.ref}.", timeout=3)
             self.refill()
 
     @work(group="models-verify")
     async def action_verify(self) -> None:
         version = self._needed("Only a registered model can be verified; i registers this one.")
-        await self.bench.run_operation("model.verify", {"model": f"{version.name}@{version.number}"})
+        await self.bench.run_operation("model.verify", {"model": exact(version)})
 
     @work(group="models-forget")
     async def action_forget(self) -> None:
@@ -408,7 +409,7 @@ class ModelsTab(Vertical):
         await ready_engine(self.bench)
         engine = self.bench.engine()
         if before is not None:
-            await engine.unload(version.ref)
+            await engine.unload(exact(version))
             self._loaded = await loaded_now(self.bench)
             gone = version.id not in self._loaded
             self.notify(
@@ -418,7 +419,7 @@ class ModelsTab(Vertical):
             )
         else:
             self.notify(f"Loading {version.ref} …", timeout=2)
-            await engine.load(version.ref, version.facts.get("settings"))
+            await engine.load(exact(version), version.facts.get("settings"))
             self._loaded = await loaded_now(self.bench)
             now = self._loaded.get(version.id)
             self.notify(

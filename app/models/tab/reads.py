@@ -120,6 +120,11 @@ async def ready_engine(bench: Workbench) -> None:
     await bench.read(importlib.import_module, "app.engine.client")
 
 
+def exact(version: ModelVersion) -> str:
+    """A reference that means this version for ever; its tag may have moved to a newer one."""
+    return f"{version.name}@{version.number}"
+
+
 def parameters(count: int) -> str:
     """A number of weights as the field says it: 4.1M, 7.2B."""
     for scale, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):

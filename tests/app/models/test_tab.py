@@ -19,7 +19,7 @@ from app.models.examine import examine
 from app.models.register import register
 from app.models.search import Search
 from app.models.tab import ModelsTab
-from app.models.tab.chat import ChatPane, TurnView
+from app.models.tab.chat import ChatPane, Talk, Turn, TurnView
 from app.models.tab.shelf import Shelf
 from app.workbench import Workbench
 from store import models, settings
@@ -313,9 +313,30 @@ async def test_a_model_that_cannot_be_loaded_says_so_in_the_conversation(
             chat = bench.tab.query_one(ChatPane)
             await bench.until(lambda: chat.talk.turns and chat.talk.turns[-1].failed, "the sentence")
             await bench.sees("is gone from disk")
-            assert chat.talk.messages()[-1] == {"role": "user", "content": "hi"}
+            assert chat.talk.messages() == []
     finally:
         connect(stocked.root).exit()
+
+
+async def test_a_hostile_answer_is_shown_as_text(stocked: Store, open_models: Open) -> None:
+    async with open_models(stocked) as bench:
+        await bench.sees("tiny@q8_0")
+        version = bench.tab.version
+        assert version is not None
+        chat = bench.tab.query_one(ChatPane)
+        chat._talks[version.id] = Talk([Turn("user", HOSTILE), Turn("assistant", HOSTILE, HOSTILE, HOSTILE)])
+        await bench.press("c")
+        await bench.sees("␛]52;c;aGk=", "[/b][@click=app.quit]y", "⟨U+202E⟩")
+        assert not set(bench.text()) & set("\x1b\x9b\x07\u202e")
+
+
+def test_only_answered_questions_are_sent_again() -> None:
+    talk = Talk(
+        [Turn("user", "one"), Turn("assistant", "1"), Turn("user", "two"), Turn("assistant", failed=True)]
+    )
+    talk.turns += [Turn("user", "three"), Turn("assistant", ""), Turn("user", "four")]
+    talk.system = "Count."
+    assert [message["content"] for message in talk.messages()] == ["Count.", "one", "1", "four"]
 
 
 async def test_options_of_the_conversation_are_kept_and_checked(stocked: Store, open_models: Open) -> None:
