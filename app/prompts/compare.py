@@ -18,6 +18,7 @@ from typing import Any
 from app.jobs.context import Context, Stopped
 from app.prompts.asking import Replies, ask, call_off, error_of, fit_together
 from app.prompts.checks import checks_of, judge
+from app.prompts.compose import shared_prefix
 from app.prompts.plan import (
     BLOCK,
     Comparison,
@@ -232,6 +233,7 @@ def _request(run: _Run, cell: PlannedCell) -> dict[str, Any]:
         "id": f"{cell.subject}:{cell.position}:{cell.repeat}",
         "model": subject.model,
         "messages": cell.messages,
+        "shared_prefix": shared_prefix(content) or None,
         "sampling": {**sampling, "seed": (content.sampling.seed + cell.repeat) % 2**32},
         "json_schema": content.json_schema,
         "thinking": content.thinking,

@@ -17,6 +17,7 @@ Messages = list[dict[str, str]]
 MAX_POOL = 5000
 """Cases that examples are picked from; more would take longer to search than to answer."""
 _WORD = re.compile(r"\w+")
+_BEFORE_TEMPLATE = re.compile(r"(?s)(?:(?!\{[{%#]).)*")
 
 
 def prompt_variables(content: PromptContent) -> tuple[str, ...]:
@@ -47,17 +48,13 @@ def compose(content: PromptContent, case: Mapping[str, Any], pool: ExamplePool |
     rendered = render_all(
         [(message.role, message.content) for message in content.messages], case.get("variables") or {}
     )
-    leading = 0
-    while leading < len(rendered) and rendered[leading][0] == "system":
-        leading += 1
+    leading = _leading(content)
     asked = asked_hash(case) if content.few_shot or content.nearest else ""
     examples = [example for example in content.few_shot if example.source is None or example.source != asked]
     if content.nearest is not None and pool is not None:
         examples += pool.nearest(content, case, asked, content.nearest.count)
     messages = [{"role": role, "content": text} for role, text in rendered[:leading]]
-    for example in examples:
-        messages.append({"role": "user", "content": example.user})
-        messages.append({"role": "assistant", "content": example.assistant})
+    messages += _as_messages(examples)
     rest = [{"role": role, "content": text} for role, text in rendered[leading:]]
     history = [
         {"role": str(message["role"]), "content": str(message["content"])}
@@ -71,6 +68,38 @@ def compose(content: PromptContent, case: Mapping[str, Any], pool: ExamplePool |
             "Give the prompt a user message, or let the case's conversation end with one."
         )
     return messages
+
+
+def shared_prefix(content: PromptContent) -> Messages:
+    """What all cases of a prompt begin with: a hint for the engine, which reads it once. The last message
+    may be cut."""
+    leading: Messages = []
+    for place, message in enumerate(content.messages):
+        if place == _leading(content):
+            leading += _as_messages(content.few_shot)
+            if content.nearest is not None:
+                return leading
+        fixed = _BEFORE_TEMPLATE.match(message.content)
+        text = fixed.group() if fixed else ""
+        if text:
+            leading.append({"role": message.role, "content": text})
+        if text != message.content:
+            return leading
+    return leading
+
+
+def _leading(content: PromptContent) -> int:
+    """How many system messages stand at the beginning: the examples come after them."""
+    roles = [message.role for message in content.messages]
+    return next((place for place, role in enumerate(roles) if role != "system"), len(roles))
+
+
+def _as_messages(examples: Iterable[Example]) -> Messages:
+    return [
+        {"role": role, "content": text}
+        for example in examples
+        for role, text in (("user", example.user), ("assistant", example.assistant))
+    ]
 
 
 def example_of(content: PromptContent, case: Mapping[str, Any]) -> Example:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.jobs.runner import Result
 from app.prompts import builders
 from app.prompts.checks import Check, judge
-from app.prompts.compose import ExamplePool, asked_hash, compose, example_of
+from app.prompts.compose import ExamplePool, asked_hash, compose, example_of, shared_prefix
 from app.prompts.content import parse_content
 from app.prompts.template import TemplateProblem
 from app.prompts.version_diff import diff_versions
@@ -131,6 +131,19 @@ def test_a_conversation_goes_before_the_last_user_message() -> None:
     assert compose(only_system, {"variables": {}, "messages": turns[:1]})[-1]["content"] == "hi"
     with pytest.raises(TemplateProblem, match="does not end with a user message"):
         compose(only_system, {"variables": {}, "messages": turns})
+
+
+def test_the_engine_is_told_what_all_cases_begin_with() -> None:
+    assert shared_prefix(PROMPT) == [{"role": "system", "content": "S"}, {"role": "user", "content": "Q: "}]
+    built = builders.with_examples(PROMPT, [case("one", "1")])
+    start = shared_prefix(built)
+    assert compose(built, case("two"))[: len(start) - 1] == start[:-1]
+    assert [message["content"] for message in start] == ["S", "Q: one", "1", "Q: "]
+    bare = parse_content([{"role": "user", "content": "{{ q }} and more"}])
+    assert shared_prefix(bare) == []
+    assert shared_prefix(builders.with_examples(bare, [case("one", "1")]))[0]["content"] == "one and more"
+    nearest = builders.with_nearest_examples(PROMPT, "t@1")
+    assert shared_prefix(nearest) == [{"role": "system", "content": "S"}]
 
 
 def test_an_example_is_word_for_word_even_with_braces() -> None:
