@@ -88,9 +88,13 @@ def restore(file: Path | str, root: Path | str) -> None:
     try:
         staged.mkdir(mode=0o700, parents=True)
         with tarfile.open(file, mode="r:") as archive:
-            _unpack(archive, staged)
+            manifest = _unpack(archive, staged)
         _check_database(staged / DATABASE)
-        open_store(staged).close()  # brings an older schema up to date, and says so when it is a newer one
+        store = open_store(staged)  # brings an older schema up to date, and says so when it is a newer one
+        try:
+            _move_models(store, str(manifest.get("root", "")), root)
+        finally:
+            store.close()
         if root.exists():
             root.rmdir()
         staged.replace(root)
@@ -120,11 +124,15 @@ def _pack(store: Store, copy: Path, archive: tarfile.TarFile) -> int:
     for name, path in _members(store, copy):
         with path.open("rb") as file:
             info = tarfile.TarInfo(name)
-            info.size, info.mode = os.fstat(file.fileno()).st_size, 0o600
+            found = os.fstat(file.fileno())
+            info.size, info.mode, info.mtime = found.st_size, 0o600, found.st_mtime
             counted = _Counted(file)
             archive.addfile(info, counted)
-        members.append({"name": name, "size": info.size, "sha256": counted.digest.hexdigest()})
-    manifest = dumps({"format": FORMAT, "created_at": now(), "members": members}).encode("utf-8")
+        digest = counted.digest.hexdigest()
+        members.append({"name": name, "size": info.size, "mtime_ns": found.st_mtime_ns, "sha256": digest})
+    manifest = dumps(
+        {"format": FORMAT, "created_at": now(), "root": str(store.root), "members": members}
+    ).encode("utf-8")
     info = tarfile.TarInfo(MANIFEST)
     info.size, info.mode = len(manifest), 0o600
     archive.addfile(info, io.BytesIO(manifest))
@@ -144,7 +152,7 @@ class _Counted(io.RawIOBase):
         return data
 
 
-def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
+def _unpack(archive: tarfile.TarFile, folder: Path) -> dict[str, Any]:
     """Write the regular files of a backup under `folder`, each under a checked name, and compare with the manifest."""
     seen: dict[str, str] = {}
     manifest: dict[str, Any] | None = None
@@ -178,6 +186,21 @@ def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
         raise BadInput(
             f"The backup is damaged: {damaged[0]} is not what was backed up "
             f"({len(damaged)} of {len(wanted)} files). Use another one."
+        )
+    for item in manifest["members"]:
+        # A model whose time has changed counts as changed on the disk.
+        stamp = int(item.get("mtime_ns", 0))
+        os.utime(folder / _checked(str(item["name"])), ns=(stamp, stamp))
+    return manifest
+
+
+def _move_models(store: Store, was: str, root: Path) -> None:
+    """Models that lie in the workspace itself lie in the new one now."""
+    with store.write(durable=True) as connection:
+        connection.execute(
+            "UPDATE model_versions SET path = ?1 || substr(path, length(?2) + 1) "
+            "WHERE ?2 <> '' AND substr(path, 1, length(?2) + 1) = ?2 || '/'",
+            (str(root), was),
         )
 
 

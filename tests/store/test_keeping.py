@@ -309,12 +309,23 @@ def test_a_hostile_backup_writes_nothing_outside(tmp_path: Path, member: tarfile
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["deep", "deeper", "hostile.lathe"]
 
 
-def test_made_models_are_part_of_a_backup_and_links_are_not_followed(
+def test_models_of_the_workspace_are_part_of_its_backup_and_found_where_it_is_restored(
     workspace: Store, tmp_path: Path
 ) -> None:
-    (workspace.root / "models" / "tuned").mkdir(parents=True)
-    (workspace.root / "models" / "tuned" / "weights.safetensors").write_bytes(b"weights")
+    weights = workspace.root / "models" / "tuned" / "weights.gguf"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
     os.symlink("/etc/passwd", workspace.root / "models" / "link")
+    for tag, path in (("inside", weights), ("outside", tmp_path / "elsewhere.gguf")):
+        models.register_version(
+            workspace, "m", tag=tag, format="gguf", path=str(path), quick_hash=tag, size_bytes=7, facts={}
+        )
     backup.restore(backup.backup(workspace, tmp_path / "b.lathe").file, tmp_path / "again")
-    assert (tmp_path / "again" / "models" / "tuned" / "weights.safetensors").read_bytes() == b"weights"
+    moved = tmp_path / "again" / "models" / "tuned" / "weights.gguf"
+    assert moved.read_bytes() == b"weights"
+    assert moved.stat().st_mtime_ns == weights.stat().st_mtime_ns
     assert not (tmp_path / "again" / "models" / "link").exists()
+    again = open_store(tmp_path / "again")
+    assert models.model_version(again, "m@inside").path == str(moved)
+    assert models.model_version(again, "m@outside").path == str(tmp_path / "elsewhere.gguf")
+    again.close()
