@@ -58,7 +58,6 @@ class Backend(Protocol):
     chat_template: str | None
     bos_text: str
     eos_text: str
-    adds_bos: bool
     facts: Mapping[str, Any]
 
     def tokenize(self, text: str, *, add_special: bool) -> list[int]: ...

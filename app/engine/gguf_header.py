@@ -155,12 +155,6 @@ def read_header(path: Path) -> GgufHeader:
         return _Reader(path, data, size).header()
 
 
-def is_gguf(path: Path) -> bool:
-    """Whether a file starts as GGUF files do; says nothing about the rest."""
-    with path.open("rb") as file:
-        return file.read(4) == b"GGUF"
-
-
 class _Reader:
     """A cursor over the header; every read is checked against the end of the file first."""
 

@@ -78,9 +78,6 @@ class TransformersBackend:
         self.chat_template = chat_template_of(path)
         self.bos_text = self.tokenizer.bos_token or ""
         self.eos_text = self.tokenizer.eos_token or ""
-        self.adds_bos = bool(self.bos_text) and self.tokenizer("")["input_ids"][:1] == [
-            self.tokenizer.bos_token_id
-        ]
         self._ends = _end_tokens(path, self.tokenizer, config)
         self._pieces = Pieces(self.tokenizer)
         self._caches: dict[int, Cache] = {}

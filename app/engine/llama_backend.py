@@ -75,7 +75,6 @@ class LlamaBackend:
         self.chat_template = template.decode("utf-8", "replace") if template else None
         self.bos_text = self._token_text(llama_cpp.llama_vocab_bos(self.vocab))
         self.eos_text = self._token_text(llama_cpp.llama_vocab_eos(self.vocab))
-        self.adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(self.vocab))
         self._settings = settings
         self._embedder: Any = None
         self.facts: Mapping[str, Any] = {

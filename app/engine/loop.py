@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 DELTA_SECONDS = 0.05
 RATE_SECONDS = 5.0
-LONG_PROMPT = 48  # tokens; a step with fewer ends soon enough by itself
+WAY_SECONDS = (
+    0.25  # a step is cut short no oftener than this, so that bulk work goes on under a flood of people
+)
 
 
 @dataclass
@@ -68,7 +70,8 @@ class EngineLoop:
         self._deltas_due = 0.0
         self._lock = threading.Lock()
         self._computing: frozenset[str] = frozenset()
-        self._gives_way = False  # the running step is bulk prompts, long enough to be worth cutting short
+        self._gives_way = False  # the running step has nobody in it who waits
+        self._gave_way_at = 0.0
         self._thread = threading.Thread(target=self._run, name="engine-loop", daemon=True)
 
     def start(self) -> None:
@@ -87,9 +90,7 @@ class EngineLoop:
         batch = list(generations)
         self._commands.put(lambda: self._add(batch))
         if any(generation.request.priority == "interactive" for generation in batch):
-            with self._lock:
-                if self._computing and self._gives_way:
-                    self.backend.abort()
+            self._make_way()
 
     def cancel(self, keys: Collection[str]) -> None:
         """End generations by id; when nothing else is being computed the running step is cut short."""
@@ -107,6 +108,14 @@ class EngineLoop:
     def call(self, function: Callable[[], None]) -> None:
         """Run `function` in the loop's thread between two steps."""
         self._commands.put(function)
+
+    def _make_way(self) -> None:
+        """Cut a running bulk step short for somebody who waits; it is done again afterwards."""
+        now = time.monotonic()
+        with self._lock:
+            if self._computing and self._gives_way and now - self._gave_way_at >= WAY_SECONDS:
+                self._gave_way_at = now
+                self.backend.abort()
 
     def in_flight(self) -> int:
         return len(self._generations)
@@ -183,10 +192,10 @@ class EngineLoop:
             if self._generations[sequence.key].began(began):
                 self.counters.cached_tokens += sequence.cached
                 self._events.append({"id": sequence.key, "event": "started"})
-        reading = sum(len(chunk.tokens) for chunk in step.chunks if len(chunk.tokens) > 1)
         with self._lock:
             self._computing = frozenset(sequence.key for sequence in step.sequences)
-            self._gives_way = reading >= LONG_PROMPT and not any(item.interactive for item in step.sequences)
+            alone = self.scheduler.single  # there the person waits for the end of the answer in any case
+            self._gives_way = not alone and not any(item.interactive for item in step.sequences)
         try:
             rows = self.backend.decode(step.chunks)
         except Aborted:

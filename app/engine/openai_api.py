@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -148,7 +149,7 @@ class OpenAiApi:
         return JSONResponse(_card(stored_models.model_version(self.hub.store, request.path_params["ref"])))
 
 
-class Shape:
+class Shape(ABC):
     """How the events of one answer look to an OpenAI client."""
 
     object = chunk_object = ""
@@ -164,17 +165,17 @@ class Shape:
             "model": request.model,
         }
 
-    def first(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def first(self) -> dict[str, Any]: ...
 
-    def delta(self, text: str, thinking: str, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def delta(self, text: str, thinking: str, event: Mapping[str, Any] | None = None) -> dict[str, Any]: ...
 
-    def last(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def last(self, event: Mapping[str, Any]) -> dict[str, Any]: ...
 
-    def whole(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def whole(self, event: Mapping[str, Any]) -> dict[str, Any]: ...
 
     def usage_chunk(self, event: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.base, "object": self.chunk_object, "choices": [], "usage": _usage(event)}

@@ -9,7 +9,6 @@ beside a person bulk prompts are fed in pieces so small that a step takes about 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -157,10 +156,6 @@ class Scheduler:
 
     def waiting(self) -> int:
         return len(self._interactive) + len(self._bulk)
-
-    def queued(self) -> Iterable[Sequence]:
-        """Everything that waits for a slot, interactive first."""
-        return (*self._interactive, *self._bulk)
 
     def rebuild(self) -> None:
         """The cache was lost: every live sequence is fed again from its first token."""
