@@ -171,7 +171,10 @@ def _as_word(leaf: Leaf, value: Any) -> str:
     if leaf.shape == "list" and isinstance(value, list):
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(value)
-        return line.getvalue()
+        text = line.getvalue()
+        if _typed(leaf, text) != [str(item) for item in value]:
+            text = json.dumps(value, ensure_ascii=False)  # line ends, blanks at the edge, a bracket in front
+        return f"@{text}" if text.startswith("@") else text
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"@{text}" if text.startswith("@") else text
 
@@ -185,9 +188,14 @@ def _typed(leaf: Leaf, text: str) -> Any:
         if bare.startswith("["):
             try:
                 return json.loads(bare)
-            except ValueError:
+            except (ValueError, RecursionError):
                 pass  # a list whose first element begins with a bracket
-        rows = csv.reader([text.replace("\n", " ")], skipinitialspace=True)
+        try:
+            rows = list(csv.reader([text.replace("\n", " ").replace("\r", " ")], skipinitialspace=True))
+        except csv.Error:
+            raise BadInput(
+                "has an element that is too long. Give the list as JSON in a file: @list.json"
+            ) from None
         return [item.strip() for row in rows for item in row if item.strip()]
     if leaf.shape == "json":
         try:
@@ -287,7 +295,7 @@ def _write_table(table: Mapping[str, Any], path: tuple[str, ...], lines: list[st
 
 def _toml_key(name: str) -> str:
     bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if bare else json.dumps(name, ensure_ascii=True)
+    return name if bare else _toml_text(name)
 
 
 def _toml_value(value: Any) -> str:
@@ -302,7 +310,10 @@ def _toml_value(value: Any) -> str:
         return "{ " + ", ".join(inner) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_toml_value(item) for item in value if item is not None) + "]"
+    return _toml_text(str(value))
+
+
+def _toml_text(text: str) -> str:
     # A JSON string is a TOML basic string, but for DEL and for characters beyond the basic plane.
-    return json.dumps(str(value).encode("utf-8", "replace").decode(), ensure_ascii=False).replace(
-        "\x7f", "\\u007f"
-    )
+    clean = text.encode("utf-8", "replace").decode()
+    return json.dumps(clean, ensure_ascii=False).replace("\x7f", "\\u007f")

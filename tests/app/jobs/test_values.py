@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from pydantic import field_validator
 
 from app.jobs.forms import form_fields
@@ -186,3 +189,29 @@ def test_a_job_can_be_said_again_in_words() -> None:
     words = as_words(Compare, spec.model_dump(mode="json"))
     assert read(*words) == spec
     assert "cases=@@home" in words and not any(word.startswith("split=") for word in words)
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(
+    case=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    stop=st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3),
+    variables=st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+        st.recursive(
+            st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
+            lambda inner: (
+                st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.= \"'\\é"), inner, max_size=3)
+            ),
+            max_leaves=6,
+        ),
+        max_size=3,
+    ),
+)
+def test_any_values_survive_a_recipe_and_the_command_line(
+    case: str, stop: list[str], variables: dict[str, Any]
+) -> None:
+    assume(case != "everything")
+    spec = Compare(cases=case, sampling=Sampling(stop=stop), variables=variables)
+    assert validated(Compare, tomllib.loads(to_toml(spec))) == spec
+    words = as_words(Compare, spec.model_dump(mode="json"))
+    assert validated(Compare, assignments(Compare, words)) == spec
