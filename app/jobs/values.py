@@ -133,11 +133,12 @@ def as_words(spec: type[BaseModel], values: Mapping[str, Any]) -> list[str]:
 def read_recipe(path: Path) -> dict[str, Any]:
     """The values in a TOML recipe; BadInput says where it is broken."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise BadInput(f"The recipe {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"The recipe {path} is not valid TOML: {error}.") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"The recipe {path} is not UTF-8 text.") from None
+    return _from_toml(text, f"The recipe {path}")
 
 
 def to_toml(spec: BaseModel) -> str:
@@ -156,11 +157,11 @@ def _from_word(leaf: Leaf | None, text: str, base: Path) -> Any:
         if leaf is not None and leaf.shape == "list" and path.suffix != ".json":
             return [line for line in text.splitlines() if line.strip()]
         if leaf is not None and leaf.shape == "json" and path.suffix == ".toml":
-            return tomllib.loads(text)
+            return _from_toml(text, f"names the file {path}, which")
     if leaf is None:
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return _typed(leaf, text)
 
@@ -177,6 +178,13 @@ def _as_word(leaf: Leaf, value: Any) -> str:
         return f"@{text}" if text.startswith("@") else text
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"@{text}" if text.startswith("@") else text
+
+
+def _from_toml(text: str, what: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BadInput(f"{what} is not valid TOML: {error}.") from None
 
 
 def _typed(leaf: Leaf, text: str) -> Any:

@@ -23,6 +23,7 @@ from app.jobs.values import (
     validated,
     with_absolute_paths,
 )
+from store.errors import BadInput
 
 
 class Sampling(Spec):
@@ -149,6 +150,39 @@ def test_a_broken_recipe_is_a_sentence_with_its_line(tmp_path: Path) -> None:
     recipe.write_text("cases = \n", encoding="utf-8")
     with pytest.raises(Exception, match=r"not valid TOML.*line 1"):
         read_recipe(recipe)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "variables=" + "[" * 100_000,
+        "variables.x=" + "[" * 100_000,
+        "variables=" + "9" * 5_000,
+        "sampling.stop=" + "[" * 100_000,
+        "sampling.stop=" + "x" * 200_000,
+        "sampling.seed=" + "9" * 400,
+        'variables={"a": NaN}',
+        "variables.\x00=1",
+        "=1",
+        "sampling=1",
+        "sampling.temperature.more=1",
+    ],
+)
+def test_hostile_words_are_values_or_sentences(word: str) -> None:
+    try:
+        read("cases=t", word)
+    except SpecError as error:
+        assert all(sentence for sentence in error.fields.values())
+
+
+def test_a_broken_value_file_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 20_000, encoding="utf-8")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe{")
+    for name in ("deep.toml", "bytes.json"):
+        with pytest.raises(SpecError, match="names the file"):
+            read("cases=t", f"variables=@{name}", base=tmp_path)
+    with pytest.raises(BadInput, match="is not valid TOML"):
+        read_recipe(tmp_path / "deep.toml")
 
 
 def test_files_become_absolute_before_a_worker_reads_them(tmp_path: Path) -> None:
