@@ -8,7 +8,7 @@ from typing import Any
 from app.prompts.statistics import distinct_with_counts
 from app.prompts.subjects import Subject
 from app.prompts.tab.blind_choices import BlindChoices, Choice, pair_up
-from app.prompts.tab.data import Comparison, Head, state_of
+from app.prompts.tab.data import Comparison, Head, Show, state_of
 from app.prompts.tab.shell import Shell
 from app.prompts.tab.views import AnswerView, CaseView, CheckView
 from app.prompts.titles import case_title
@@ -66,12 +66,20 @@ _WHY = {
 class CaseBook:
     """The cases of a comparison for the side by side screen, in the matrix's order."""
 
-    def __init__(self, store: Store, comparison: Comparison, notes: Mapping[int, str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        comparison: Comparison,
+        notes: Mapping[int, str],
+        only: Callable[[Show, int], int],
+    ) -> None:
+        """`notes` by version id; `only(show, row)` filters the matrix and gives the row of the case then."""
         self._store = store
         self._comparison = comparison
         subjects = comparison.head.subjects
         self.titles = [_title(subject, notes.get(subject.version_id or -1, "")) for subject in subjects]
         self.baseline = comparison.head.baseline or 0
+        self.only = only
 
     def row_count(self) -> int:
         return self._comparison.row_count()

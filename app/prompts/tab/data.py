@@ -212,9 +212,16 @@ class Comparison:
     # What is looked for
 
     def differs(self, position: int) -> bool:
-        """Whether the columns do not all fare alike in this case; cells that are missing say nothing."""
-        found = [state_of(cells) for i in range(len(self.head.subjects)) if (cells := self._at(position, i))]
-        return len(set(found)) > 1
+        """Whether the columns do not all fare alike in this case; cells that are missing say nothing.
+
+        Without checks all fare alike, so there the answers count, as far as they are known.
+        """
+        columns = range(len(self.head.subjects))
+        found = {state_of(cells) for i in columns if (cells := self._at(position, i))}
+        if found != {"done"}:
+            return len(found) > 1
+        texts = {text.text if (text := self.texts.get((position, i))) else None for i in columns}
+        return len(texts) > 1 or None in texts
 
     def regressed(self, position: int) -> bool:
         """Whether some column fares worse here than the baseline (the first column without one)."""

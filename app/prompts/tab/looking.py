@@ -175,13 +175,19 @@ class Looking(PromptsBase):
         comparison = self.comparison
         if comparison is None:
             return
-        book = CaseBook(self._store, comparison, self._notes())
+        book = CaseBook(self._store, comparison, self._notes(), self._only)
         heat = token_heat(self._store, comparison.head, self.shell)
         row = await self.app.push_screen_wait(
             SideBySideScreen(book, message.row, heat, column=message.column)
         )
         if comparison is self.comparison and row is not None:
             self.matrix.move_to(row)
+
+    def _only(self, show: Show, row: int) -> int:
+        """Filter from the side by side screen; the case in view stays in view where it is kept."""
+        self.matrix.move_to(row)
+        self.action_show(show)
+        return self.matrix.cursor_row
 
     def _notes(self) -> dict[int, str]:
         """Notes of the versions that the list at the left has read, by their ids."""

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from app.keys import binding
+from app.prompts.tab.data import Show
 from app.prompts.tab.shell import shell
 from app.prompts.tab.views import AnswerView, CaseView
 from app.prompts.words import word_diff
@@ -38,6 +39,10 @@ class Cases(Protocol):
 
     def found_from(self, row: int, step: int) -> int | None:
         """The next row in that direction where answers differ in outcome or text; None when there is none."""
+        ...
+
+    def only(self, show: Show, row: int) -> int:
+        """Keep only the cases of that kind (or all again); gives the row where the case in view is now."""
         ...
 
     def load(self, row: int) -> CaseView:
@@ -69,6 +74,15 @@ class SideBySideScreen(Screen[int]):
         Binding("k", "case(-1)", "previous", show=False, id="side.previous", tooltip="Case before"),
         binding("next-found", "difference(1)", "difference", room="side"),
         binding("previous-found", "difference(-1)", "difference", show=False, room="side"),
+        Binding("d", "only('differing')", "only differing", id="side.differing", tooltip="Cases that differ"),
+        Binding(
+            "D",
+            "only('regressions')",
+            "only regressions",
+            show=False,
+            id="side.regressions",
+            tooltip="Cases where a column fares worse than the baseline",
+        ),
         Binding("h", "heat", "token heat", id="side.heat", tooltip="How sure the model was of each token"),
         Binding("p", "prompt", "rendered prompt", id="side.prompt", tooltip="The prompt as it was sent"),
         Binding("o", "thinking", "thinking", id="side.thinking", tooltip="What the model thought first"),
@@ -218,6 +232,10 @@ class SideBySideScreen(Screen[int]):
             self.app.notify("No more differences this way.", timeout=2)
         else:
             self._go(found)
+
+    def action_only(self, show: Show) -> None:
+        self._row = self._cases.only(show, self._row)
+        self._load()
 
     def _go(self, row: int) -> None:
         row = max(0, min(row, self._cases.row_count() - 1))

@@ -113,3 +113,11 @@ def test_texts_are_forgotten_before_they_fill_the_memory() -> None:
         texts = {(p, s): CellText("x", False) for p in range(start, start + 100) for s in range(2)}
         one.keep_texts({p: CaseLabel("c") for p in range(start, start + 100)}, texts)
     assert len(one.texts) <= 4000 and (9_999, 1) in one.texts
+
+
+def test_without_checks_the_answers_themselves_differ() -> None:
+    one = comparison(cases=2)
+    one.take([Cell(p, s, 0, None, None, "unscored") for p in range(2) for s in range(2)])
+    one.keep_texts({}, {(0, 0): CellText("a", False), (0, 1): CellText("a", False)})
+    one.keep_texts({}, {(1, 0): CellText("a", False), (1, 1): CellText("b", False)})
+    assert not one.differs(0) and one.differs(1)

@@ -78,6 +78,16 @@ async def test_side_by_side_shows_full_answers_checks_and_walks_the_cases(
         assert desk.tab.matrix.cursor_row > 0
 
 
+async def test_side_by_side_can_keep_only_regressions(compared: Store, open_desk: Open) -> None:
+    async with open_desk(compared) as desk:
+        await desk.press("enter")
+        await desk.until(lambda: "case 1 of 80" in desk.text())
+        await desk.press("D")
+        await desk.until(lambda: "of 80" not in desk.text() and "case 1 of" in desk.text(), "fewer cases")
+        await desk.press("escape")
+        await desk.until(lambda: "only regressions" in desk.text(), "the matrix follows")
+
+
 async def test_a_rating_from_side_by_side_is_in_the_store_and_undo_takes_it_back(
     compared: Store, open_desk: Open
 ) -> None:
