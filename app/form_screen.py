@@ -21,6 +21,7 @@ from store.errors import LatheError
 from widgets.ask import AskScreen
 from widgets.form import FieldData, SpecForm
 from widgets.reading import ReadingScreen
+from widgets.sentence import keyed
 from widgets.text import safe_text
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class FormScreen(ModalScreen[Any]):
     }
     FormScreen #about { height: auto; max-height: 3; padding: 0 1; color: $text-muted; margin-bottom: 1; }
     FormScreen #explained { height: 2; padding: 0 1; color: $text-muted; margin-top: 1; }
-    FormScreen #estimate { height: 1; padding: 0 1; color: $accent; }
+    FormScreen #estimate { height: auto; max-height: 2; min-height: 1; padding: 0 1; color: $accent; }
     FormScreen SpecForm { max-height: 60vh; }
     """
     BINDINGS = [
@@ -132,7 +133,7 @@ class FormScreen(ModalScreen[Any]):
             await old.remove()
         frame = self.query_one(Vertical)
         frame.border_title = Content(operation.title)
-        self.query_one("#about", Static).update(Content(operation.description))
+        self.query_one("#about", Static).update(keyed(operation.description, "$foreground-muted"))
         fields = cast("list[FieldData]", form_fields(operation.spec, values))
         form = SpecForm(fields)
         await frame.mount(form, after="#about")
@@ -151,7 +152,9 @@ class FormScreen(ModalScreen[Any]):
     @on(SpecForm.Explained)
     def _explain(self, event: SpecForm.Explained) -> None:
         bounds = f" ({event.field.name})" if event.field.advanced else ""
-        self.query_one("#explained", Static).update(Content(safe_text(event.field.description) + bounds))
+        self.query_one("#explained", Static).update(
+            keyed(safe_text(event.field.description) + bounds, "$foreground-muted")
+        )
 
     @on(SpecForm.Changed)
     def _changed(self) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from textual import work
 from textual._context import active_message_pump
 from textual.app import App, ComposeResult
+from textual.css.query import NoMatches
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
-from textual.worker import WorkerFailed
+from textual.worker import WorkerFailed, get_current_worker
 
 from app import themes
 from app.keys import APP_BINDINGS, config_folder
@@ -116,7 +117,10 @@ class Workbench(App[int], inherit_bindings=False):
             if moved and tick:
                 self._tell_store_changed()
             if moved or tick % LOOK_EVERY == 0:
-                await self._look()
+                try:
+                    await self._look()
+                except LatheError as error:
+                    self.notify(str(error), severity="error")
             tick += 1
             await asyncio.sleep(POLL_SECONDS)
 
@@ -375,17 +379,21 @@ class Workbench(App[int], inherit_bindings=False):
         if isinstance(error, WorkerFailed) and isinstance(cause, LatheError):
             self.notify(str(cause), severity="error", timeout=10)
             return
+        # A worker runs in the application's name; whose it is, it knows itself.
+        origin = (
+            get_current_worker().node if isinstance(error, WorkerFailed) else active_message_pump.get(None)
+        )
+        lineage = getattr(origin, "ancestors_with_self", ())
+        window = next((node for node in lineage if isinstance(node, Screen)), None)
+        leaving = window not in self.screen_stack or not window.is_attached
+        if isinstance(cause, NoMatches) and origin is not self and leaving:
+            return  # a read that came back after its window was closed: there is nobody left to draw it
         contain = not self.is_headless if self._contain is None else self._contain
-        pump = active_message_pump.get(None)
-        stage = self.tabs.stage_of(pump) if contain and self.screen_stack else None
+        stage = self.tabs.stage_of(origin) if contain and self.screen_stack else None
         if stage is not None:
             self.log_crash(cause)
             self.call_later(self.tabs.replace_with_trouble, stage, cause)
             return
-        window = next(
-            (screen for screen in getattr(pump, "ancestors_with_self", ()) if isinstance(screen, Screen)),
-            None,
-        )
         if contain and window is not None and window in self.screen_stack[1:]:
             self.log_crash(cause)
             self.call_later(self._close_broken, window, cause)

@@ -114,6 +114,7 @@ class FilePicker(ModalScreen[str | None]):
     @on(Input.Changed)
     def _filter(self, event: Input.Changed) -> None:
         self._fill()
+        self.query_one(Listing).action_jump(0)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -88,7 +88,7 @@ class FieldRow(Vertical):
     FieldRow { height: auto; }
     FieldRow > Horizontal { height: auto; }
     FieldRow .title { width: 24; height: 1; padding: 0 1; color: $text-muted; text-overflow: ellipsis; }
-    FieldRow:focus-within .title { color: $accent; text-style: bold; }
+    FieldRow.-here .title { color: $accent; text-style: bold; }
     FieldRow .unit { width: auto; max-width: 20; height: 1; padding: 0 1; color: $text-disabled; }
     FieldRow .error { height: auto; color: $text-error; padding: 0 1 0 25; display: none; }
     FieldRow.-wrong .error { display: block; }
@@ -359,5 +359,7 @@ class SpecForm(VerticalScroll, can_focus=False):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         row = next((row for row in self.rows if row.editor is event.widget), None)
+        for other in self.rows:
+            other.set_class(other is row, "-here")
         if row is not None:
             self.post_message(self.Explained(row.field))

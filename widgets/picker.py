@@ -76,6 +76,7 @@ class PickerScreen(ModalScreen[Any]):
     async def _refill(self, text: str) -> None:
         self._found = await self._load(text.strip())
         self._draw()
+        self.query_one(Listing).action_jump(0)  # what answers best stands first
 
     def _draw(self) -> None:
         rows = [

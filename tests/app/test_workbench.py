@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -57,6 +59,10 @@ class FirstTab(Vertical):
 
     def action_run(self) -> None:
         self.told.append("ran")
+
+    @work
+    async def action_crash(self) -> None:
+        raise ValueError("a read broke")
 
     def action_refuse(self) -> None:
         raise NotFound("There is no [b]such\x1b[31m prompt.")
@@ -203,6 +209,15 @@ async def test_a_stage_that_breaks_takes_only_its_own_place_and_can_be_opened_ag
         assert isinstance(app.tabs.body, FirstTab)
 
 
+async def test_a_worker_that_breaks_is_contained_in_its_stage(stages: None, workspace: Store) -> None:
+    app = make(workspace)
+    async with app.run_test() as pilot:
+        app.query_one("#go").focus()
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.tabs.body, TroublePanel))
+        assert "a read broke" in (workspace.root / "crash.log").read_text(encoding="utf-8")
+
+
 async def test_a_handler_that_breaks_is_contained_and_its_words_are_only_words(
     stages: None, workspace: Store
 ) -> None:
@@ -226,6 +241,42 @@ class BrokenWindow(ModalScreen[None]):
 
     def on_button_pressed(self) -> None:
         raise ValueError("[/red] broke")
+
+
+class SlowWindow(ModalScreen[None]):
+    """A window that reads something and draws it when it is back."""
+
+    def __init__(self, gate: asyncio.Event) -> None:
+        super().__init__()
+        self.gate = gate
+        self.drawn = False
+
+    def on_mount(self) -> None:
+        self.look()
+
+    @work
+    async def look(self) -> None:
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.query_one("#gone")
+        self.drawn = True
+
+
+async def test_a_read_that_comes_back_after_its_window_was_closed_is_let_go(
+    stages: None, workspace: Store
+) -> None:
+    app = make(workspace)
+    async with app.run_test() as pilot:
+        window = SlowWindow(asyncio.Event())
+        app.push_screen(window)
+        await until(pilot, lambda: window.is_mounted)
+        await pilot.pause()
+        window.dismiss(None)
+        await until(pilot, lambda: len(app.screen_stack) == 1)
+        await pilot.pause(0.1)
+        assert not window.drawn
+    assert app.return_code in (None, 0)
 
 
 async def test_a_window_that_breaks_is_closed_and_the_rest_goes_on(stages: None, workspace: Store) -> None:
