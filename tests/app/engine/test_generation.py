@@ -12,8 +12,9 @@ import pytest
 
 from app.engine.client import EngineClient
 from store.errors import BadInput, LatheError
-from tests.app.engine.conftest import ONE_THREAD, ask, done
-from tests.tiny_models import tiny_gguf
+from store.workspace import open_store
+from tests.app.engine.conftest import ONE_THREAD, ask, done, register
+from tests.tiny_models import CHATML, tiny_gguf
 
 SYSTEM = {
     "role": "system",
@@ -208,6 +209,25 @@ def test_a_model_without_a_template_says_so_and_takes_a_chosen_one(engine: Engin
     engine.load("bare", {**ONE_THREAD, "template": "plain"})
     assert done(engine.generate([ask("c", "Hi", "bare", want_rendered=True)]))["c"]["rendered"] == "Hi\n"
     engine.unload("bare")
+
+
+def test_a_template_that_opens_the_thinking_keeps_it_apart_from_the_answer(
+    engine: EngineClient, tiny_root: Path
+) -> None:
+    store = open_store(tiny_root)
+    opening = CHATML.replace("assistant\\n' }}", "assistant\\n<think>\\n' }}")
+    register(store, "thinker", tiny_gguf(tiny_root / "models", name="thinker", template=opening))
+    store.close()
+    engine.load("thinker", ONE_THREAD)
+    requests = [ask("on", "Hi", "thinker"), ask("off", "Hi", "thinker", thinking=False)]
+    events = done(engine.generate([{**request, "want_rendered": True} for request in requests]))
+    engine.unload("thinker")
+    assert events["on"]["rendered"].endswith("<think>\n")
+    assert events["on"]["thinking"]
+    assert not events["on"]["text"]
+    assert events["off"]["rendered"].endswith("</think>\n\n")
+    assert events["off"]["text"]
+    assert not events["off"]["thinking"]
 
 
 def test_unknown_models_and_bad_requests_are_sentences(engine: EngineClient) -> None:
