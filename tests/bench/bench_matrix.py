@@ -17,6 +17,7 @@ from typing import Any
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable
 
+from app.prompts.report import report as prompt_report
 from app.prompts.tab import reads
 from app.prompts.tab.data import Comparison
 from store import evaluations
@@ -47,6 +48,11 @@ def main() -> None:
             lambda: reads.open_comparison(store, comparison_id, PAGE),
             200,
         )
+        report(
+            "all its outcomes, behind the first page",
+            lambda: reads.open_comparison(store, comparison_id, 0),
+            1000,
+        )
         report("everything of the first screen", lambda: reads.first(store, PAGE), 200)
         report(
             "1,000,000 generations, first page", lambda: evaluations.list_generations(store, limit=50), 200
@@ -59,7 +65,7 @@ def main() -> None:
         )
         report("search, a term in 1 of 100,000", lambda: search(store, "zyzzyva", limit=50), 100)
         report("search, a term in 1 of 3", lambda: search(store, "delivery", limit=50), 100)
-        paint(reads.open_comparison(store, comparison_id, PAGE))
+        paint(reads.open_comparison(store, comparison_id, 0))
         store.close()
 
 
@@ -86,6 +92,8 @@ def fill(store: Store) -> int:
         model=make_model(store),
         answer=lambda s, p, r: (text(p), p % 3 > 0),
     )
+    summary = prompt_report(store, made.id, full=False)
+    evaluations.finish_evaluation(store, made.id, "done", summary)
     there = CASES * VERSIONS
     for start in range(there, GENERATIONS, 5000):
         rows = [

@@ -163,11 +163,25 @@ class PromptsBase(Vertical):
             self.query_one("#desk").remove_class("-empty")
             self.matrix.show(comparison)
             self.query_one(VerdictPanel).show(self.verdicts)
-            self.judge(force=True)
+            if comparison.partial:
+                self._complete(comparison)
+            else:
+                self.judge(force=True)
         self.draw_title()
         self.draw_strip()
         self.draw_shelf()
         self.refresh_bindings()
+
+    @work(exclusive=True, group="complete")
+    async def _complete(self, comparison: Comparison) -> None:
+        """Read all cells of a large comparison behind its first page."""
+        whole = await asyncio.to_thread(reads.open_comparison, self._store, comparison.head.id, 0)
+        comparison.adopt(whole)
+        if comparison is self.comparison and self.query(Matrix):
+            self.matrix.refresh_header()
+            self.matrix.refresh()
+            self.draw_title()
+            self.judge(force=True)
 
     def show_preview(self) -> None:
         """Without a comparison: the grid that the next run fills, or what has to be chosen first."""

@@ -7,7 +7,7 @@ from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from app.prompts.report import Outcome, Shares, decide_pairs, shares_of
 from app.prompts.statistics import Decision, wilson
@@ -108,6 +108,10 @@ class Comparison:
     show: Show = "all"
     last_cell: int = 0
     """Row id behind which a tail goes on."""
+    partial: bool = False
+    """Only the first page's cells are here yet; heads come from `summary`, the rest is on its way."""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    """What the finished comparison found out, as the store keeps it."""
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -145,6 +149,13 @@ class Comparison:
             touched.add(one.position)
         return touched
 
+    def adopt(self, whole: "Comparison") -> None:
+        """Take over every cell from the same comparison, read as a whole."""
+        self.outcomes, self.partial = whole.outcomes, False
+        self.done, self.reused = whole.done, whole.reused
+        self._scored, self._passed = whole._scored, whole._passed
+        self._latencies, self._speeds = whole._latencies, whole._speeds
+
     def _count(self, subject: int, cells: Sequence[Outcome], sign: int) -> None:
         scored = [bool(one.passed) for one in cells if one.score is not None]
         if scored:
@@ -166,15 +177,7 @@ class Comparison:
         return [self._column(index, subject) for index, subject in enumerate(self.head.subjects)]
 
     def _column(self, index: int, subject: Subject) -> MatrixColumn:
-        count, passed = self._scored[index], self._passed[index]
-        rate, fraction = "", None
-        if count:
-            fraction = passed / count
-            low, high = wilson(passed, count)
-            rate = f"{percent(fraction)}  {low * 100:.0f}–{high * 100:.0f}"
-        latencies, speeds = self._latencies[index], self._speeds[index]
-        note = duration(latencies[len(latencies) // 2] / 1000) if latencies else ""
-        speed = f"{speeds[len(speeds) // 2]:.0f} tok/s" if speeds else ""
+        rate, fraction, note, speed = self._told(index) if self.partial else self._counted(index)
         words = []
         if self.head.baseline == index:
             words.append("baseline")
@@ -183,6 +186,31 @@ class Comparison:
         if subject.version is None:
             words.append("•")
         return MatrixColumn(subject.label, rate, fraction, note, " ".join(words), speed)
+
+    def _counted(self, index: int) -> tuple[str, float | None, str, str]:
+        """Rate, bar, median latency and speed from the cells that are here."""
+        count, passed = self._scored[index], self._passed[index]
+        latencies, speeds = self._latencies[index], self._speeds[index]
+        low, high = wilson(passed, count)
+        return _figures(
+            passed / count if count else None,
+            low,
+            high,
+            latencies[len(latencies) // 2] if latencies else None,
+            speeds[len(speeds) // 2] if speeds else None,
+        )
+
+    def _told(self, index: int) -> tuple[str, float | None, str, str]:
+        """The same from the stored summary."""
+        rows = self.summary.get("subjects") or ()
+        row = rows[index] if index < len(rows) else {}
+        return _figures(
+            row.get("pass_rate"),
+            row.get("ci_low", 0.0),
+            row.get("ci_high", 1.0),
+            row.get("latency_ms_p50"),
+            row.get("tokens_per_second"),
+        )
 
     def row_count(self) -> int:
         return len(self.rows)
@@ -201,6 +229,8 @@ class Comparison:
         if not cells:
             if key in self.live:
                 return MatrixCell("writing", self.live[key])
+            if self.partial:
+                return MatrixCell("loading")
             return MatrixCell("queued" if self.head.live else "none")
         text = self.texts.get(key)
         state = state_of(cells)
@@ -283,6 +313,14 @@ class Comparison:
             for one in cells:
                 found[subject][one.state] += 1
         return found
+
+
+def _figures(
+    fraction: float | None, low: float, high: float, latency_ms: float | None, speed: float | None
+) -> tuple[str, float | None, str, str]:
+    rate = "" if fraction is None else f"{percent(fraction)}  {low * 100:.0f}–{high * 100:.0f}"
+    note = duration(latency_ms / 1000) if latency_ms is not None else ""
+    return rate, fraction, note, f"{speed:.0f} tok/s" if speed is not None else ""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,9 @@ class Looking(PromptsBase):
         comparison = self.comparison
         if comparison is None:
             return
+        if comparison.partial:
+            self.tell("The cells are still being read.", timeout=2)
+            return
         row = self.matrix.cursor_row
         position = comparison.rows[row] if row < len(comparison.rows) else 0
         before = (comparison.show, comparison.rows)

@@ -25,6 +25,8 @@ TEXT_SHOWN = 600
 """Characters of an answer that the grid and the strip below it can show."""
 TAIL_PAGE = 500
 MOST_PREVIEWED = 200
+MOST_AT_ONCE = 3000
+"""Cells that are read before the first page is shown: some 20 ms."""
 
 _VARIABLE = re.compile(r"\{\{-?\s*([A-Za-z_]\w*)")
 
@@ -182,7 +184,11 @@ def _fitting_cases(store: Store, content: Mapping[str, Any], preferred: str = ""
 
 
 def open_comparison(store: Store, evaluation_id: int, page_rows: int) -> Comparison:
-    """A comparison with the outcomes of all its cells and the texts of its first page."""
+    """A comparison with the outcomes of its cells and the texts of its first page.
+
+    Of a large finished one only the first page's cells are read (`partial`): a screen must not wait for twenty
+    thousand. With no `page_rows` it is always whole.
+    """
     one = evaluations.evaluation(store, evaluation_id)
     head = head_of(store, one)
     comparison = Comparison(head)
@@ -190,7 +196,11 @@ def open_comparison(store: Store, evaluation_id: int, page_rows: int) -> Compari
         # Read before the table: what lands between the two is then tailed, and counted once all the same.
         row = store.read().execute("SELECT MAX(id) FROM cells WHERE evaluation_id = ?", (one.id,)).fetchone()
         comparison.last_cell = row[0] or 0
-    comparison.take(evaluations.outcome_table(store, one.id))
+    if page_rows and not head.live and one.summary and head.planned > MOST_AT_ONCE:
+        comparison.take(evaluations.cells(store, one.id, comparison.rows[:page_rows]))
+        comparison.partial, comparison.summary, comparison.done = True, one.summary, head.planned
+    else:
+        comparison.take(evaluations.outcome_table(store, one.id))
     labels, texts = window(store, head, comparison.rows[:page_rows])
     comparison.keep_texts(labels, texts)
     return comparison

@@ -2,10 +2,11 @@
 
 import json
 
+from app.prompts.report import report
 from app.prompts.tab import reads
 from app.prompts.tab.outline import lines
 from app.prompts.tab.selection import Selection, as_data, from_data
-from store import prompts
+from store import evaluations, prompts
 from store.workspace import Store
 from tests.prompts_workspace import make_cases, make_comparison, make_model, make_prompt
 
@@ -118,3 +119,17 @@ def test_words_and_tags_filter_cases(workspace: Store) -> None:
     assert reads.positions_matching(workspace, head, "tag:angry") == [0, 5, 10, 15]
     assert reads.positions_matching(workspace, head, "Ticket 13:") == [13]
     assert prompts.labels(workspace, "route-ticket") == {"production": 3}
+
+
+def test_a_large_comparison_opens_with_its_first_page_and_the_summary_of_the_rest(workspace: Store) -> None:
+    make_prompt(workspace, versions=2)
+    cases = make_cases(workspace, count=1600)
+    made = make_comparison(workspace, cases=cases, model=make_model(workspace))
+    evaluations.finish_evaluation(workspace, made.id, "done", report(workspace, made.id, full=False))
+    first = reads.open_comparison(workspace, made.id, 40)
+    whole = reads.open_comparison(workspace, made.id, 0)
+    assert first.partial and len(first.outcomes) == 80
+    assert [head.rate for head in first.columns()] == [head.rate for head in whole.columns()]
+    assert first.cell(1000, 0).state == "loading" and first.cell(3, 0).state == whole.cell(3, 0).state
+    first.adopt(whole)
+    assert not first.partial and first.done == 3200 and first.columns() == whole.columns()
