@@ -109,12 +109,32 @@ def advise(version: ModelVersion, there: Machine, *, context: int | None = None,
             settings=settings,
             free_bytes=free,
         )
+        measured = _measured(version, settings, free)
     except LatheError as error:
         least = version.size_bytes + (settings.context or 0) * per_token
         return Advice(settings, settings.context or 0, settings.slots or 1, least, free, False, str(error))
-    measured = facts.get("measured")
-    known = isinstance(measured, dict) and measured.get("settings") == settings.wire()
-    return Advice(settings, plan.context, plan.slots, needed, free, known)
+    if measured is None:
+        return Advice(settings, plan.context, plan.slots, needed, free, False)
+    return Advice(settings, plan.context, plan.slots, max(measured, version.size_bytes), free, True)
+
+
+def _measured(version: ModelVersion, settings: LoadSettings, free: int) -> int | None:
+    """What `settings` would hold by the last load's own figure, corrected by how much the estimates differ.
+
+    None before the first load: then the estimate has to do.
+    """
+    found = version.facts.get("measured")
+    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+        return None
+    then = parse_settings(found["settings"])
+    plain = {key: value for key, value in version.facts.items() if key != "measured"}
+
+    def estimate(of: LoadSettings) -> int:
+        return needed_bytes(
+            size_bytes=version.size_bytes, format=version.format, facts=plain, settings=of, free_bytes=free
+        )
+
+    return int(found["rss_bytes"]) + estimate(settings) - estimate(then)
 
 
 def layers_that_fit(facts: dict[str, Any], cards: Sequence[Gpu]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -138,6 +139,8 @@ class ChatPane(Vertical):
         self._talks: dict[int, Talk] = {}
         self._request = ""
         self._stopping = False
+        self._first: tuple[float, int] | None = None
+        """When the first words of the present answer came, and how many tokens they were."""
 
     @property
     def bench(self) -> Workbench:
@@ -264,7 +267,7 @@ class ChatPane(Vertical):
     async def _answer(self, request: dict[str, Any], turn: Turn, view: TurnView) -> None:
         """Stream one answer into its turn. Trouble becomes a sentence in the conversation."""
         self.show_state("waiting for the model · `esc` stops")
-        self._stopping = False
+        self._stopping, self._first = False, None
         try:
             await ready_engine(self.bench)
             async for event in self.bench.engine().generate([request], stream=True):
@@ -285,12 +288,22 @@ class ChatPane(Vertical):
             turn.text += event.get("text") or ""
             turn.thinking += event.get("thinking") or ""
             view.draw(True)
-            self.show_state()
+            self.show_state(f"{self._speed(event)}`esc` stops")
         elif kind == "done":
             turn.text, turn.thinking = event["text"], event.get("thinking") or ""
             turn.note = outcome(event)
         elif kind == "error":
             turn.note, turn.failed = str(event.get("error")), True
+
+    def _speed(self, event: dict[str, Any]) -> str:
+        """Tokens a second since the first of them, once there are some to divide."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, int(event.get("tokens") or 0))
+        began, tokens = self._first
+        if now - began < 0.5:
+            return "writing · "
+        return f"writing · {(int(event.get('tokens') or 0) - tokens) / (now - began):.0f} tok/s · "
 
     # -- keys ------------------------------------------------------------------------------------------------
 

@@ -195,6 +195,13 @@ def test_a_measured_load_replaces_the_estimate(run: Run, workspace: Store, made_
     models.update_facts(workspace, models.model_version(workspace, "tiny").id, {"measured": measured})
     advice = advise(models.model_version(workspace, "tiny"), there)
     assert (advice.measured, advice.needed) == (True, 123 << 20)
+    version = models.model_version(workspace, "tiny")
+    more = advise(version, there, context=65536)
+    assert more.measured
+    assert (
+        more.needed - advice.needed
+        == (more.context - advice.context) * version.facts["cache_bytes_per_token"]
+    )
 
 
 def test_a_licence_is_read_from_the_card_or_the_licence_file(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from app.engine.client import connect
 from app.models.discover import FOUND_SETTING, Found, discover
 from app.models.examine import examine
 from app.models.register import register
@@ -243,33 +242,30 @@ async def test_a_small_screen_shows_list_and_card_in_turn(stocked: Store, open_m
 async def test_a_conversation_streams_and_stays_and_memory_comes_back(
     stocked: Store, open_models: Open
 ) -> None:
-    try:
-        async with open_models(stocked) as bench:
-            await bench.sees("tiny@q8_0")
-            await bench.press("c")
-            chat = bench.tab.query_one(ChatPane)
-            chat.talk.max_tokens = "12"
-            await bench.type("hello")
-            await bench.press("enter")
-            await bench.until(lambda: chat.talk.turns and "tokens" in chat.talk.turns[-1].note, "the answer")
-            answer = chat.talk.turns[-1]
-            assert not answer.failed
-            assert "tok/s" in answer.note
-            assert "first in" in answer.note
-            await bench.sees("hello", "first in")
-            await bench.press("ctrl+t")
-            await bench.sees("thinking on")
-            await bench.press("escape")
-            await bench.until(
-                lambda: bench.tab.version and bench.tab.version.id in bench.tab._loaded, "it is loaded"
-            )
-            await bench.press("c")
-            await bench.sees("hello")
-            await bench.press("escape", "l")
-            await bench.until(lambda: not bench.tab._loaded, "it is unloaded")
-            await bench.sees("given back")
-    finally:
-        connect(stocked.root).exit()
+    async with open_models(stocked) as bench:
+        await bench.sees("tiny@q8_0")
+        await bench.press("c")
+        chat = bench.tab.query_one(ChatPane)
+        chat.talk.max_tokens = "12"
+        await bench.type("hello")
+        await bench.press("enter")
+        await bench.until(lambda: chat.talk.turns and "tokens" in chat.talk.turns[-1].note, "the answer")
+        answer = chat.talk.turns[-1]
+        assert not answer.failed
+        assert "tok/s" in answer.note
+        assert "first in" in answer.note
+        await bench.sees("hello", "first in")
+        await bench.press("ctrl+t")
+        await bench.sees("thinking on")
+        await bench.press("escape")
+        await bench.until(
+            lambda: bench.tab.version and bench.tab.version.id in bench.tab._loaded, "it is loaded"
+        )
+        await bench.press("c")
+        await bench.sees("hello")
+        await bench.press("escape", "l")
+        await bench.until(lambda: not bench.tab._loaded, "it is unloaded")
+        await bench.sees("given back")
 
 
 async def test_esc_stops_an_answer_and_keeps_what_was_written(
@@ -279,23 +275,20 @@ async def test_esc_stops_an_answer_and_keeps_what_was_written(
         workspace, examine(tiny_gguf(tmp_path, name="slow", layers=12, hidden=256, ffn=1024, context=4096))
     )
     searched(workspace)
-    try:
-        async with open_models(workspace) as bench:
-            await bench.sees("slow")
-            await bench.press("c")
-            chat = bench.tab.query_one(ChatPane)
-            chat.talk.max_tokens, chat.talk.temperature = "4000", "2"
-            await bench.type("go")
-            await bench.press("enter")
-            await bench.until(lambda: chat.talk.turns and chat.talk.turns[-1].text, "the first words")
-            await bench.press("escape")
-            await bench.until(lambda: not chat.writing, "the end", seconds=5)
-            assert "stopped" in chat.talk.turns[-1].note
-            assert chat.talk.turns[-1].text
-            await bench.press("ctrl+l")
-            assert not chat.query(TurnView)
-    finally:
-        connect(workspace.root).exit()
+    async with open_models(workspace) as bench:
+        await bench.sees("slow")
+        await bench.press("c")
+        chat = bench.tab.query_one(ChatPane)
+        chat.talk.max_tokens, chat.talk.temperature = "4000", "2"
+        await bench.type("go")
+        await bench.press("enter")
+        await bench.until(lambda: chat.talk.turns and chat.talk.turns[-1].text, "the first words")
+        await bench.press("escape")
+        await bench.until(lambda: not chat.writing, "the end", seconds=5)
+        assert "stopped" in chat.talk.turns[-1].note
+        assert chat.talk.turns[-1].text
+        await bench.press("ctrl+l")
+        assert not chat.query(TurnView)
 
 
 async def test_a_model_that_cannot_be_loaded_says_so_in_the_conversation(
@@ -304,18 +297,15 @@ async def test_a_model_that_cannot_be_loaded_says_so_in_the_conversation(
     gone = tiny_gguf(tmp_path, name="gone", seed=9)
     register(stocked, examine(gone), name="gone")
     gone.unlink()
-    try:
-        async with open_models(stocked) as bench:
-            await bench.sees("gone@f32", "Gone:")
-            await bench.press("c")
-            await bench.type("hi")
-            await bench.press("enter")
-            chat = bench.tab.query_one(ChatPane)
-            await bench.until(lambda: chat.talk.turns and chat.talk.turns[-1].failed, "the sentence")
-            await bench.sees("is gone from disk")
-            assert chat.talk.messages() == []
-    finally:
-        connect(stocked.root).exit()
+    async with open_models(stocked) as bench:
+        await bench.sees("gone@f32", "Gone:")
+        await bench.press("c")
+        await bench.type("hi")
+        await bench.press("enter")
+        chat = bench.tab.query_one(ChatPane)
+        await bench.until(lambda: chat.talk.turns and chat.talk.turns[-1].failed, "the sentence")
+        await bench.sees("is gone from disk")
+        assert chat.talk.messages() == []
 
 
 async def test_a_hostile_answer_is_shown_as_text(stocked: Store, open_models: Open) -> None:
