@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -37,7 +37,7 @@ from store.errors import LatheError
 from store.evaluations import Evaluation, FinishedCell, NewGeneration
 
 FLUSH_SECONDS = 0.25
-FLUSH_CELLS = 500
+FLUSH_CELLS = 200
 LOW_WATER = 64
 """With fewer answers on their way the next cases are sent, so that the engine's slots never run dry."""
 MOST_TRIES = 2
@@ -293,19 +293,21 @@ def _keep(run: _Run) -> None:
     run.kept_at = time.monotonic()
     store = run.context.store
     fresh = {cell.key: _generation(run, cell, event) for cell, event, _ in waiting if event is not None}
+    there = evaluations.find_generations(store, (cell.key for cell, _, error in waiting if not error))
+    # Checks may take long, and everybody else's writes wait for a transaction: judge before it begins.
+    finished = [_finished_cell(run, one, there, fresh) for one in waiting]
     with store.write():
-        # Another comparison may have kept the same answer meanwhile: then that one is the answer, for its
-        # verdict too.
-        there = evaluations.find_generations(store, (cell.key for cell, _, error in waiting if not error))
-        finished = []
-        for cell, event, error in waiting:
-            answer = there.get(cell.key) or fresh.get(cell.key)
-            verdict = _judged(run, cell, answer, error)
-            reused = not error and (event is None or cell.key in there)
-            finished.append(replace(verdict, reused=reused))
-        evaluations.record_cells(
-            store, run.evaluation.id, finished, [one for key, one in fresh.items() if key not in there]
-        )
+        # Another comparison may have kept the same answer just now: then that one is the answer, and is
+        # judged.
+        late = evaluations.find_generations(store, (key for key in fresh if key not in there))
+        if late:
+            there |= late
+            finished = [
+                _finished_cell(run, one, there, fresh) if one[0].key in late else cell
+                for one, cell in zip(waiting, finished, strict=True)
+            ]
+        new = [one for key, one in fresh.items() if key not in there]
+        evaluations.record_cells(store, run.evaluation.id, finished, new)
     _count_tokens(run, waiting)
     run.context.progress(run.done, run.comparison.planned, note=run.note, unit="cells")
     if run.failed >= HOPELESS and run.failed == run.done:
@@ -314,15 +316,19 @@ def _keep(run: _Run) -> None:
         )
 
 
-def _judged(
-    run: _Run, cell: PlannedCell, answer: evaluations.Generation | NewGeneration | None, error: str
+def _finished_cell(
+    run: _Run,
+    waiting: tuple[PlannedCell, Mapping[str, Any] | None, str],
+    there: Mapping[str, evaluations.Generation],
+    fresh: Mapping[str, NewGeneration],
 ) -> FinishedCell:
-    content = run.comparison.contents[cell.subject]
+    cell, event, error = waiting
+    answer = None if error else there.get(cell.key) or fresh.get(cell.key)
     verdict = judge(
         answer.output if answer is not None else "",
         checks_of(cell.case, run.comparison.checks),
         expected=cell.case.get("expected"),
-        normalisation=content.normalise,
+        normalisation=run.comparison.contents[cell.subject].normalise,
         finish_reason=answer.finish_reason if answer is not None else "error",
         error=error,
     )
@@ -335,12 +341,15 @@ def _judged(
         passed=verdict.passed,
         score=verdict.score,
         checks=[result.as_data() for result in verdict.results],
+        reused=not error and (event is None or cell.key in there),
         error=verdict.why if verdict.state in ("error", "cut_off", "overflow") else "",
     )
 
 
 def _generation(run: _Run, cell: PlannedCell, event: Mapping[str, Any]) -> NewGeneration:
     timings = event.get("timings") or {}
+    # Cells queue by the hundred; what an answer took begins when the engine turns to it.
+    queued = timings.get("queue_ms") or 0.0
     content, subject = run.comparison.contents[cell.subject], run.comparison.subjects[cell.subject]
     return NewGeneration(
         key=cell.key,
@@ -353,8 +362,8 @@ def _generation(run: _Run, cell: PlannedCell, event: Mapping[str, Any]) -> NewGe
         prompt_tokens=event.get("prompt_tokens") or 0,
         completion_tokens=event.get("completion_tokens") or 0,
         cached_tokens=event.get("cached_tokens") or 0,
-        latency_ms=timings.get("total_ms"),
-        first_token_ms=timings.get("first_token_ms"),
+        latency_ms=_less(timings.get("total_ms"), queued),
+        first_token_ms=_less(timings.get("first_token_ms"), queued),
         tokens_per_second=timings.get("tokens_per_second"),
         timings=timings,
         logprobs=event.get("logprobs"),
@@ -364,6 +373,10 @@ def _generation(run: _Run, cell: PlannedCell, event: Mapping[str, Any]) -> NewGe
             "fingerprint": run.comparison.fingerprints[cell.subject],
         },
     )
+
+
+def _less(milliseconds: float | None, queued: float) -> float | None:
+    return None if milliseconds is None else max(0.0, round(milliseconds - queued, 3))
 
 
 def _count_tokens(run: _Run, waiting: list[tuple[PlannedCell, Mapping[str, Any] | None, str]]) -> None:

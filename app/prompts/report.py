@@ -328,6 +328,11 @@ def _usage(table: Sequence[Any], count: int) -> list[Usage]:
         rows = [row for row in table if row.subject == subject and row.completion_tokens is not None]
         timed = [row for row in rows if row.tokens_per_second]
         seconds = math.fsum(row.completion_tokens / row.tokens_per_second for row in timed)
+        if not timed:
+            # One-token answers have no rate between their tokens: the whole time of an answer is all there
+            # is.
+            timed = [row for row in rows if row.latency_ms]
+            seconds = math.fsum(row.latency_ms for row in timed) / 1000.0
         usage.append(
             Usage(
                 sum(row.prompt_tokens for row in rows),
