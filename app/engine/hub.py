@@ -17,7 +17,7 @@ from app.engine.model_files import quick_hash
 from app.engine.request import Request
 from app.engine.settings import LoadSettings, parse_settings
 from store import models as stored_models
-from store.errors import LatheError
+from store.errors import LatheError, StoreBroken
 from store.models import ModelVersion
 from store.workspace import Store, now
 
@@ -90,7 +90,7 @@ class Hub:
                     raise LatheError(
                         f"{version.ref} is answering somebody; its settings can change when it is done."
                     )
-                await model.unload()
+                await self._leave(model)
             return await self._load(version, wanted)
 
     async def unload(self, ref: str) -> bool:
@@ -99,11 +99,31 @@ class Hub:
         model = self.models.get(version.id)
         if model is None:
             return False
-        await model.unload()
+        await self._leave(model)
         return True
 
     async def unload_all(self) -> None:
-        await asyncio.gather(*(model.unload() for model in list(self.models.values())))
+        await asyncio.gather(*(self._leave(model) for model in list(self.models.values())))
+
+    async def _leave(self, model: LoadedModel) -> None:
+        """Unload a model and keep what it held at last: weights are only read in while it answers."""
+        self._keep_measured(model)
+        await model.unload()
+
+    def _keep_measured(self, model: LoadedModel) -> None:
+        held = model.rss_bytes
+        if not held or not model.facts:
+            return
+        measured = {
+            "rss_bytes": held,
+            "settings": model.settings.wire(),
+            "context": model.facts.get("context"),
+        }
+        try:
+            stored_models.update_facts(self.store, model.version.id, {"measured": measured})
+        except StoreBroken as error:
+            # A better estimate for next time is no reason to keep a model, and its memory, that is to go.
+            self.problems.append({"model": model.version.ref, "problem": str(error), "at": now()})
 
     async def _load(self, version: ModelVersion, settings: LoadSettings) -> LoadedModel:
         _check_files(version)
@@ -123,7 +143,7 @@ class Hub:
                 for key, model in self.models.items()
             ]
             for key in memory.to_unload(needed, holders, allowed, version.ref):
-                await self.models[key].unload()
+                await self._leave(self.models[key])
             held = sum(model.rss_bytes for model in self.models.values())
             model = LoadedModel(version, settings, deliver=self._deliver, gone=self._gone)
             self.models[version.id] = model
@@ -134,13 +154,8 @@ class Hub:
                 raise
         if self._watchers:
             model.watch(list(self._watchers))
-        measured = {
-            "rss_bytes": model.rss_bytes,
-            "settings": settings.wire(),
-            "context": model.facts.get("context"),
-        }
+        self._keep_measured(model)
         facts = {
-            "measured": measured,
             "chat_template_hash": model.facts.get("template_hash", ""),
             "device": model.facts.get("device"),
         }
@@ -300,7 +315,7 @@ class Hub:
         at = time.monotonic()
         for model in list(self.models.values()):
             if not model.busy and at - max(model.used_at, model.loaded_at) > MODEL_IDLE_SECONDS:
-                await model.unload()
+                await self._leave(model)
         return bool(self.models or self._owners or self._watchers) or at - self.used_at < ENGINE_IDLE_SECONDS
 
     async def _inner_status(self, model: LoadedModel) -> Mapping[str, Any]:
