@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # fmt: off
 LIBRARIES = (
-    "textual", "rich", "pydantic", "sqlite-utils", "torch", "transformers", "llama-cpp-python", "gguf",
+    "textual", "rich", "pydantic", "torch", "transformers", "llama-cpp-python", "gguf",
     "safetensors", "jinja2", "starlette", "uvicorn", "httpx",
 )
 # fmt: on
