@@ -10,7 +10,9 @@ import os
 import resource
 import socket
 import sys
+import threading
 import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
     from app.engine.backend import Backend
 
 KNOWN_PREFIXES = 64
+BUG = 70  # exit status, EX_SOFTWARE
 
 
 def main(arguments: list[str]) -> int:
     """`model_process WORKSPACE FD`: serve commands from the socket until it closes."""
-    _be_quiet_and_mortal()
+    be_quiet_and_mortal()
     from app.jobs import offline
 
     offline.install(False, Path(arguments[0]))
@@ -246,13 +249,22 @@ class ServedModel:
         }
 
 
-def _be_quiet_and_mortal() -> None:
-    """No core files of user data, and when memory runs out this process goes before the workbench does."""
+def be_quiet_and_mortal() -> None:
+    """No core files of user data, no life without the loop, and the first to go when memory runs out."""
+    threading.excepthook = _fall
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     except OSError:
         return  # not Linux, or not allowed: the kernel then chooses on its own
+
+
+def _fall(arguments: threading.ExceptHookArgs) -> None:
+    """A thread died of a bug: so does the process, or every request would wait for ever for a loop that is gone."""
+    if arguments.exc_value is not None:
+        traceback.print_exception(arguments.exc_value)
+    sys.stderr.flush()
+    os._exit(BUG)
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def waiting(client: EngineClient) -> None:
     client.load("bench", SETTINGS)
     idle = [first_token(client, f"idle {at}") for at in range(7)]
     prompts = grid()
-    cells = [plain(str(at), f"{at} {prompts[at % len(prompts)]}") for at in range(200)]
+    cells = [plain(str(at), f"{prompts[at % len(prompts)]} {at}") for at in range(200)]
     other = EngineClient(client.socket)
     done = threading.Event()
 

@@ -332,3 +332,15 @@ async def test_loading_what_does_not_fit_unloads_what_is_idle(
     assert [model.version.name for model in hub.models.values()] == ["bare"]
     await hub.unload_all()
     store.close()
+
+
+def test_a_model_process_does_not_outlive_its_loop() -> None:
+    code = (
+        "import threading, time; from app.engine import model_process as m; m.be_quiet_and_mortal();"
+        "threading.Thread(target=lambda: 1 / 0).start(); time.sleep(20)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=19
+    )
+    assert found.returncode == 70
+    assert "ZeroDivisionError" in found.stderr
