@@ -134,6 +134,8 @@ class Workbench(App[int], inherit_bindings=False):
 
     async def _look(self) -> None:
         self._standing = await self.read(look, self.store)
+        if self._standing.live:
+            await self._tend_jobs()
         if self._standing.running and self._standing.rate is not None:
             self._rates.append(self._standing.rate)
         elif not self._standing.running:
@@ -141,6 +143,15 @@ class Workbench(App[int], inherit_bindings=False):
         await self._report_finished_jobs()
         await self._look_at_engine()
         self.show_standing()
+
+    async def _tend_jobs(self) -> None:
+        """See to it that somebody looks after unfinished jobs: their supervisor may have been killed under us."""
+        from app.jobs import keeper
+
+        try:
+            await self.aside(keeper.tend, self.store)
+        except LatheError as error:
+            self.notify(safe_text(str(error)), severity="error", markup=False)
 
     async def _look_at_engine(self) -> None:
         """Which models are in memory; an engine that is not there is not started for this."""
@@ -443,6 +454,8 @@ def run(root: Path) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
     gc.disable()  # 15 % of the launch goes into walking what was just imported; `_settle` switches it on again
+    # A read on its thread gives way to a key press after one millisecond, not after five.
+    sys.setswitchinterval(0.001)
     store = open_store(root, create=True)
     try:
         app = Workbench(store)
