@@ -135,7 +135,10 @@ class Workbench(App[int], inherit_bindings=False):
     async def _look(self) -> None:
         self._standing = await self.read(look, self.store)
         if self._standing.live:
-            await self._tend_jobs()
+            from app.jobs import keeper
+
+            # Somebody may have killed the supervisor under the jobs that we show as running.
+            await self.aside(keeper.tend, self.store)
         if self._standing.running and self._standing.rate is not None:
             self._rates.append(self._standing.rate)
         elif not self._standing.running:
@@ -143,15 +146,6 @@ class Workbench(App[int], inherit_bindings=False):
         await self._report_finished_jobs()
         await self._look_at_engine()
         self.show_standing()
-
-    async def _tend_jobs(self) -> None:
-        """See to it that somebody looks after unfinished jobs: their supervisor may have been killed under us."""
-        from app.jobs import keeper
-
-        try:
-            await self.aside(keeper.tend, self.store)
-        except LatheError as error:
-            self.notify(safe_text(str(error)), severity="error", markup=False)
 
     async def _look_at_engine(self) -> None:
         """Which models are in memory; an engine that is not there is not started for this."""
