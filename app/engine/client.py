@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.engine.address import LOCK, LOG, code_version, read_pointer
-from app.engine.settings import parse_settings
+from app.engine.settings import effective_settings
 from store.errors import BadInput, LatheError, NotFound
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ def engine_fingerprint(
 
 def fingerprint_of(model: ModelVersion, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """`engine_fingerprint` for a model version that is already at hand."""
-    parsed = parse_settings(dict(settings) if settings is not None else model.facts.get("settings"))
+    parsed = effective_settings(model.facts.get("settings"), None if settings is None else dict(settings))
     gguf = model.format == "gguf"
     package = "llama-cpp-python" if gguf else "transformers"
     try:

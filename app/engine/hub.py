@@ -15,7 +15,7 @@ from app.engine import memory
 from app.engine.loaded_model import LoadedModel
 from app.engine.model_files import quick_hash
 from app.engine.request import Request
-from app.engine.settings import LoadSettings, parse_settings
+from app.engine.settings import LoadSettings, effective_settings
 from store import models as stored_models
 from store.errors import LatheError, StoreBroken
 from store.models import ModelVersion
@@ -80,8 +80,10 @@ class Hub:
         lock = self._loading.setdefault(version.id, asyncio.Lock())
         async with lock:
             model = self.models.get(version.id)
-            given = settings if settings is not None else version.facts.get("settings")
-            wanted = model.settings if model is not None and settings is None else parse_settings(given)
+            if model is not None and settings is None:
+                wanted = model.settings
+            else:
+                wanted = effective_settings(version.facts.get("settings"), settings)
             if model is not None and model.alive:
                 if wanted == model.settings:
                     model.used_at = time.monotonic()

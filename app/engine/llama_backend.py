@@ -64,7 +64,8 @@ class LlamaBackend:
             llama_cpp.llama_model_is_recurrent(self.model) or llama_cpp.llama_model_is_hybrid(self.model)
         )
         self.threads = settings.threads
-        self.abortable = not self.gpu_layers  # llama.cpp asks the callback on the CPU alone
+        # llama.cpp asks the callback on the CPU alone, and a recurrent state cannot be taken back to before a step.
+        self.abortable = not self.gpu_layers and self.shares_prefixes
         self._abort_flag = ctypes.create_string_buffer(b"0")
         self.ctx = self._new_context(settings)
         self.memory = llama_cpp.llama_get_memory(self.ctx)

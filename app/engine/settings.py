@@ -76,6 +76,19 @@ def parse_settings(value: object) -> LoadSettings:
     )
 
 
+def effective_settings(stored: object, given: object) -> LoadSettings:
+    """The settings that apply to a load: what is asked for now, over what the model's facts keep, over the defaults.
+
+    The only owner of that order; a null in `given` means "as stored".
+    """
+    if given is not None and not isinstance(given, dict):
+        fail("settings must be a JSON object.")
+    kept = stored if isinstance(stored, dict) else {}
+    return parse_settings(
+        {**kept, **{key: value for key, value in (given or {}).items() if value is not None}}
+    )
+
+
 def plan_context(
     settings: LoadSettings, *, trained: int | None, bytes_per_token: int, free_bytes: int
 ) -> ContextPlan:

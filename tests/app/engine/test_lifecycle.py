@@ -18,7 +18,14 @@ import pytest
 
 from app.engine import address
 from app.engine.address import read_pointer, socket_path, write_pointer
-from app.engine.client import AsyncEngineClient, EngineClient, EngineGone, connect, engine_fingerprint
+from app.engine.client import (
+    AsyncEngineClient,
+    EngineClient,
+    EngineGone,
+    connect,
+    engine_fingerprint,
+    fingerprint_of,
+)
 from app.engine.hub import Hub
 from store import models
 from store.errors import LatheError
@@ -344,3 +351,14 @@ def test_a_model_process_does_not_outlive_its_loop() -> None:
     )
     assert found.returncode == 70
     assert "ZeroDivisionError" in found.stderr
+
+
+def test_settings_kept_with_a_model_apply_unless_others_are_asked_for(workspace_root: Path) -> None:
+    store = small_workspace(workspace_root)
+    version = models.model_version(store, "tiny")
+    models.update_facts(store, version.id, {"settings": {"context": 256, "threads": 1}})
+    kept = fingerprint_of(models.model_version(store, "tiny"))
+    single = fingerprint_of(models.model_version(store, "tiny"), {"slots": 1, "context": None})
+    store.close()
+    assert kept["context"] == single["context"] == 256
+    assert (kept["batching"], single["batching"]) == ("batched", "single")
