@@ -22,8 +22,8 @@ async def test_three_keys_from_a_fresh_workspace_to_a_finished_comparison(
         await bench.until(lambda: "enter starts" in bench.text(), "what the run will take")
         assert "36 · none is there yet" in bench.text() and "to read" in bench.text()
         await bench.press("enter")
-        await bench.until(lambda: bench.tab.live, "the live view", seconds=60)
-        await bench.until(lambda: not bench.tab.live, "the end", seconds=120)
+        await bench.until(lambda: bench.tab.live, "the live view", seconds=120)
+        await bench.until(lambda: not bench.tab.live, "the end", seconds=240)
         comparison = bench.tab.comparison
         assert comparison is not None and comparison.done == 36
         await bench.until(lambda: "over @1" in bench.text() and "36 cells" in bench.text(), "the verdict")
@@ -102,12 +102,12 @@ async def test_x_stops_a_run_and_r_goes_on_where_it_stopped(desk: Store, open_de
         await bench.press("r")
         await bench.until(lambda: "enter starts" in bench.text())
         await bench.press("enter")
-        await bench.until(lambda: bench.tab.live, "the live view", seconds=60)
+        await bench.until(lambda: bench.tab.live, "the live view", seconds=120)
         await bench.until(
-            lambda: bench.tab.comparison and bench.tab.comparison.done > 0, "some cells", seconds=60
+            lambda: bench.tab.comparison and bench.tab.comparison.done > 0, "some cells", seconds=120
         )
         await bench.press("x")
-        await bench.until(lambda: not bench.tab.live, "the stop", seconds=30)
+        await bench.until(lambda: not bench.tab.live, "the stop", seconds=90)
         kept = bench.tab.comparison
         assert kept is not None
         (job,) = jobs.list_jobs(desk, limit=5)
@@ -129,12 +129,12 @@ async def test_a_draft_runs_as_a_column_and_token_heat_is_asked_for_and_kept(
         await bench.until(lambda: "enter starts" in bench.text())
         assert "48 · none" in bench.text() and "draft" in bench.text()
         await bench.press("enter")
-        await bench.until(lambda: bench.tab.live, "the live view", seconds=60)
-        await bench.until(lambda: not bench.tab.live, "the end", seconds=120)
+        await bench.until(lambda: bench.tab.live, "the live view", seconds=120)
+        await bench.until(lambda: not bench.tab.live, "the end", seconds=240)
         await bench.press("right", "enter")
         await bench.until(lambda: "case 1 of 12" in bench.text(), "side by side")
         await bench.press("h")
-        await bench.until(lambda: "90 % sure" in bench.text(), "the heat", seconds=60)
+        await bench.until(lambda: "90 % sure" in bench.text(), "the heat", seconds=180)
         cells = evaluations.cells(desk, 1, [0])
         generation = next(cell.generation_id for cell in cells if cell.subject == 1)
         assert generation is not None
