@@ -17,7 +17,7 @@ from store.errors import LatheError
 
 SOURCE = "Ollama"
 MAX_MANIFEST = 1024 * 1024
-MAX_LAYER_TEXT = 64 * 1024
+MAX_LAYER_TEXT = 8 * 1024  # kept with what was found, so a hostile folder must not fill the workspace
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _KIND = "application/vnd.ollama.image."
 
