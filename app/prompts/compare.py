@@ -38,8 +38,10 @@ from store.evaluations import Evaluation, FinishedCell, NewGeneration
 
 FLUSH_SECONDS = 0.25
 FLUSH_CELLS = 200
-LOW_WATER = 64
-"""With fewer answers on their way the next cases are sent, so that the engine's slots never run dry."""
+LOW_WATER = 32
+"""With fewer answers on their way the next block is sent: twice the engine's usual slots, so that they never
+run dry,
+and few enough that the versions it likes to take together do not run ahead of the others by many rows."""
 MOST_TRIES = 2
 HOPELESS = 64
 """When so many cells failed and none was answered, the rest would fail too."""
