@@ -16,6 +16,7 @@ from app.engine.loaded_model import LoadedModel
 from app.engine.model_files import quick_hash
 from app.engine.request import Request
 from app.engine.settings import LoadSettings, effective_settings
+from store import jobs
 from store import models as stored_models
 from store.errors import LatheError, StoreBroken
 from store.models import ModelVersion
@@ -55,7 +56,7 @@ class Hub:
         self.store, self.root = store, root
         self.models: dict[int, LoadedModel] = {}
         self.problems: list[dict[str, str]] = []
-        self.pause_state: Pause | None = None
+        self.pause_state = _pause_for_heavy_job(store)
         self.started_at = self.used_at = time.monotonic()
         self._loading: dict[int, asyncio.Lock] = {}
         self._admitting = asyncio.Lock()
@@ -338,6 +339,14 @@ class Hub:
     def _end_stale_pause(self) -> None:
         if self.pause_state is not None and not _exists(self.pause_state.pid):
             self.pause_state = None
+
+
+def _pause_for_heavy_job(store: Store) -> Pause | None:
+    """An engine that starts while a heavy job computes waits for its end, as one that ran already would."""
+    for job in jobs.list_jobs(store, states=("running", "stopping")):
+        if job.kind == "heavy" and job.pid is not None:
+            return Pause(job.title, job.pid)
+    return None
 
 
 def _check_files(version: ModelVersion) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from app.jobs import offline, reasons
+from app.jobs import lease, offline, reasons
 from app.jobs.context import Context, Stopped
 from app.jobs.events import JOURNAL, EventWriter
 from app.jobs.executor import LOG
@@ -122,6 +122,8 @@ def _attempt(
         spec = known.spec.model_validate(order["values"])
         context = Context(store, job_id, order["attempt"], folder, journal.emit)
         stop.context = context
+        if known.kind == "heavy" and lease.take(root, known.title):
+            context.log("The engine unloaded its models until this job is over.")
         summary = known.function()(spec, context)
         context.flush()
     except Stopped:
