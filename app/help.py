@@ -24,21 +24,23 @@ def help_texts(screen: Screen[Any]) -> list[str]:
     return found
 
 
-def live_keys(screen: Screen[Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Every key that works now, grouped by where it comes from, the focused widget first."""
-    groups: dict[str, dict[tuple[str, str], list[str]]] = {}
+def live_keys(screen: Screen[Any]) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Every key that works now with what it does and its name in keys.toml, the focused widget's first."""
+    groups: dict[str, dict[tuple[str, str, str], list[str]]] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
         if not active.enabled or not binding.description or binding.system:
             continue
         node = active.node
         where = "everywhere" if node is screen.app else _name(node)
-        keys = groups.setdefault(where, {}).setdefault((binding.action, binding.description), [])
+        keys = groups.setdefault(where, {}).setdefault(
+            (binding.action, binding.description, binding.id or ""), []
+        )
         shown = screen.app.get_key_display(binding)
         if shown not in keys:
             keys.append(shown)
     return [
-        (where, [(" ".join(keys), description) for (_, description), keys in actions.items()])
+        (where, [(" ".join(keys), description, name) for (_, description, name), keys in actions.items()])
         for where, actions in groups.items()
     ]
 
@@ -46,6 +48,20 @@ def live_keys(screen: Screen[Any]) -> list[tuple[str, list[tuple[str, str]]]]:
 def _name(node: object) -> str:
     words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in type(node).__name__)
     return words.strip().removesuffix(" screen")
+
+
+def _lines(paragraph: str) -> list[str]:
+    """The little Markdown of our help texts: list items keep their line, other lines run on, bold marks a key."""
+    lines: list[str] = []
+    for line in paragraph.replace("**", "`").splitlines():
+        bare = line.strip().lstrip("#").strip()
+        if bare.startswith("- "):
+            lines.append("• " + bare[2:])
+        elif lines:
+            lines[-1] += " " + bare
+        else:
+            lines.append(bare)
+    return lines
 
 
 class HelpScreen(ModalScreen[None]):
@@ -75,13 +91,17 @@ class HelpScreen(ModalScreen[None]):
         pieces: list[Content] = []
         for text in self._texts:
             for paragraph in text.split("\n\n"):
-                joined = " ".join(line.strip() for line in paragraph.splitlines())
-                pieces += [keyed(joined.replace("**", "`")), Content("")]
+                pieces += [*(keyed(line) for line in _lines(paragraph)), Content("")]
+        pieces += [keyed("At the right: the name a key has in keys.toml (`f9` says where)."), Content("")]
         for where, keys in self._keys:
             pieces.append(Content.styled(where, "bold $foreground-muted"))
             pieces += [
-                Content.assemble((f"  {pad(key, 22)} ", KEY_STYLE), (description, ""))
-                for key, description in keys
+                Content.assemble(
+                    (f"  {pad(key, 20)} ", KEY_STYLE),
+                    pad(description, 36),
+                    (f" {name}", "$foreground-disabled"),
+                )
+                for key, description, name in keys
             ]
             pieces.append(Content(""))
         scroll = VerticalScroll(Static(Content("\n").join(pieces[:-1])))

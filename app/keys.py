@@ -6,7 +6,7 @@ keys for what they share (filter, new, run …) from `binding`, so that one acti
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,7 +124,7 @@ def read_keymap(file: Path) -> tuple[dict[str, str], list[str]]:
     keymap: dict[str, str] = {}
     problems: list[str] = []
     reserved = {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m"}
-    for name, keys in table.items():
+    for name, keys in _flat(table):
         if not isinstance(keys, str) or not keys.strip():
             problems.append(f'keys.toml: "{name}" needs a key in quotes, such as "f5"; the usual key stays.')
         elif clash := reserved & {key.strip() for key in keys.split(",")}:
@@ -132,5 +132,14 @@ def read_keymap(file: Path) -> tuple[dict[str, str], list[str]]:
                 f"keys.toml: terminals send {sorted(clash)[0]} for another key; choose one more for {name}."
             )
         else:
-            keymap[str(name)] = keys
+            keymap[name] = keys
     return keymap, problems
+
+
+def _flat(table: Mapping[str, object], path: str = "") -> Iterable[tuple[str, object]]:
+    """Names with dots are tables to TOML: `prompts.run = "f5"` is one binding all the same."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{name}.")
+        else:
+            yield path + name, value

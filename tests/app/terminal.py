@@ -117,7 +117,7 @@ class Terminal:
                 while time.monotonic() < until:
                     self.pump(0.05)
 
-    def wait_for(self, what: str | Callable[[str], bool], timeout: float = 20.0) -> str:
+    def wait_for(self, what: str | Callable[[str], bool], timeout: float = 60.0) -> str:
         """Read until the text is on the screen (or the predicate holds for it); AssertionError shows the
         screen."""
         deadline = time.monotonic() + timeout
@@ -145,7 +145,7 @@ class Terminal:
                 self.status = os.waitstatus_to_exitcode(status)
         return self.status is not None
 
-    def wait_for_exit(self, timeout: float = 20.0) -> int:
+    def wait_for_exit(self, timeout: float = 60.0) -> int:
         """Read on until the program has ended; its exit status."""
         deadline = time.monotonic() + timeout
         while not self._ended():

@@ -422,9 +422,9 @@ async def test_the_keymap_file_changes_keys_and_says_what_it_cannot_use(
 ) -> None:
     file = config_folder() / "keys.toml"
     file.parent.mkdir(parents=True)
-    file.write_text('jobs = "f6"\njump = "ctrl+j"\nhelp = 3\n', encoding="utf-8")
+    file.write_text('jobs = "f6"\njump = "ctrl+j"\nhelp = 3\nfirst.run = "f7"\n', encoding="utf-8")
     keymap, problems = read_keymap(file)
-    assert keymap == {"jobs": "f6"}
+    assert keymap == {"jobs": "f6", "first.run": "f7"}
     assert len(problems) == 2 and "ctrl+j" in problems[0]
     app = make(workspace)
     async with app.run_test(notifications=True) as pilot:
@@ -433,6 +433,9 @@ async def test_the_keymap_file_changes_keys_and_says_what_it_cannot_use(
         assert len(app.screen_stack) == 2
         await pilot.press("escape", "f2")
         assert len(app.screen_stack) == 1
+        app.query_one("#go").focus()
+        await pilot.press("r", "f7")
+        assert isinstance(app.tabs.body, FirstTab) and app.tabs.body.told.count("ran") == 1
 
 
 def test_a_keymap_that_is_not_toml_leaves_the_usual_keys(tmp_path: Path) -> None:
