@@ -361,10 +361,9 @@ def verdicts(store: Store, comparison: Comparison) -> Verdicts:
             notes.append(
                 f"{states['overflow']} prompts of {subject.label} did not fit into the model's context."
             )
-        if states.get("error"):
-            notes.append(
-                f"{states['error']} cells of {subject.label} failed and are left out; r tries them again."
-            )
-    if head.subjects and all(not one.passed for one in comparison.shares()) and not missing:
+    failed = sum(states.get("error", 0) for states in comparison.states())
+    if failed:
+        notes.append(f"{failed:,} cells failed and are left out: enter says why, r tries them again.")
+    if head.subjects and not missing and not failed and all(not one.passed for one in comparison.shares()):
         notes.append("Nothing was checked: give the cases an expected answer or checks (c edits them).")
     return Verdicts(decisions, missing, tuple(notes[:4]))

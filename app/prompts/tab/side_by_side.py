@@ -178,7 +178,7 @@ class SideBySideScreen(Screen[int]):
         else:
             body = diff_content(word_diff(base.text, answer.text), removed=self._removed)
         if not answer.text:
-            body = Content.styled("(empty answer)", "$foreground-muted")
+            body = Content() if answer.why else Content.styled("(empty answer)", "$foreground-muted")
         if self._thinking and answer.thinking:
             thought = shortened(Content.styled(safe_text(answer.thinking), "italic $foreground-muted"))
             body = Content.assemble(thought, "\n\n", body)
