@@ -167,6 +167,7 @@ def _training(summary: Mapping[str, Any]) -> str:
         return "## Training\n\nThis folder holds no record of its training."
     recipe = training["recipe"]
     loss = training.get("answer_loss")
+    schedule = ", ".join(f"{share:.2f} at {at / 1e6:.1f}M" for at, share in recipe["schedule"])
     said = (
         f"{loss:.4f} nats per answer token at the end, on text never seen before"
         if loss is not None
@@ -180,8 +181,8 @@ def _training(summary: Mapping[str, Any]) -> str:
         f"2-core machine. Training loss: {said}.\n"
         "- fp32 weights with bf16 autocast; Muon on the matrices and AdamW elsewhere, peak rate "
         f"{recipe['rate']:g}, weight decay "
-        f"{recipe['weight_decay']:g}, {recipe['warmup_steps']} steps of warm-up, linear decay over the "
-        f"last {percent(recipe['decay_share'])} %.\n"
+        f"{recipe['weight_decay']:g}, {recipe['warmup_steps']} steps of warm-up. Share of the peak rate by "
+        f"tokens, straight lines between: {schedule}.\n"
         f"- Rows of {recipe['length']} tokens, {recipe['rows']} to a batch (every eighth batch: rows twice "
         "as long), packed without boundary masks; "
         "every example is used once.\n"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.starter.curriculum import COPYING_FIRST, Phase, phase_of
 from app.starter.families import FAMILIES, Family, Item, Plan
 from app.starter.prompting import Message, draw_layout, lay_out
 from app.starter.wordings import Words
@@ -19,12 +20,6 @@ SHOT_SHARE = 0.2
 LONG_EVERY = 8  # one batch in eight holds rows twice as long, so that few-shot prompts stay in reach
 PROMPT_WEIGHT = 0.15
 POOL = 48
-LATE_BLOCK = 41
-"""From this block on copying has been learned (at 10M tokens): fewer drills, and short answers weigh more.
-
-A label is 3 of the 18 tokens of the average answer; weighed alike, labels would hardly count in the loss.
-"""
-SHORT_ANSWER, MOST_WEIGHT = 24, 3.0
 
 
 @dataclass(frozen=True)
@@ -51,23 +46,21 @@ def draw_plan_and_shots(
     return plan, [(item, family.answer(plan, item, True)) for item in items]
 
 
-def draw_example(rng: random.Random, names: Sequence[str], weights: Sequence[float]) -> Example:
+def draw_example(rng: random.Random, phase: Phase) -> Example:
     """One training example: seen wordings and seen slot values only."""
-    family = FAMILIES[rng.choices(names, weights)[0]]
-    world, words = World(rng), Words(rng)
+    family = FAMILIES[rng.choices(list(phase.mix), list(phase.mix.values()))[0]]
+    world, words = World(rng), Words(rng, dropped_words=phase.dropped_words)
     plan, shots = draw_plan_and_shots(family, world, words, SHOT_SHARE)
     item = family.item(world, plan)
     messages = lay_out(plan, item, shots, draw_layout(rng, words))
     return Example(family.name, messages, family.answer(plan, item, bool(shots)), plan.tier, item.tags)
 
 
-def stream_examples(seed: int, late: bool = False) -> Iterator[Example]:
-    """Examples without end; the same seed gives the same stream. ``late`` takes the families' late weights."""
+def stream_examples(seed: int, phase: Phase = COPYING_FIRST) -> Iterator[Example]:
+    """Examples of one phase without end; the same seed gives the same stream."""
     rng = random.Random(seed)
-    names = list(FAMILIES)
-    weights = [FAMILIES[name].late_weight if late else FAMILIES[name].weight for name in names]
     while True:
-        yield draw_example(rng, names, weights)
+        yield draw_example(rng, phase)
 
 
 @dataclass(frozen=True)
@@ -96,13 +89,12 @@ class PackedCorpus:
         self.rows = rows
         self.length = length
 
-    def encode(self, example: Example, late: bool = False) -> Piece:
-        """Ids and loss weights of one example; ``late`` makes short answers weigh more."""
+    def encode(self, example: Example, phase: Phase = COPYING_FIRST) -> Piece:
+        """Ids and loss weights of one example."""
         prompt, answer = self.tokenizer.encode_example(example.messages, example.answer)
         separator = [self.tokenizer.end_of_text]
-        weight = min(MOST_WEIGHT, max(1.0, SHORT_ANSWER / len(answer))) if late else 1.0
-        weights = [PROMPT_WEIGHT] * len(prompt) + [weight] * len(answer) + [PROMPT_WEIGHT]
-        return prompt + answer + separator, weights
+        weights = [PROMPT_WEIGHT] * len(prompt) + [phase.answer_weight(len(answer))] * len(answer)
+        return prompt + answer + separator, [*weights, PROMPT_WEIGHT]
 
     def batches(self, start: int) -> Iterator[tuple[int, Batch]]:
         """``(number, batch)`` from batch ``start`` on, without end."""
@@ -115,9 +107,9 @@ class PackedCorpus:
             block += 1
 
     def _block(self, block: int) -> Iterator[Batch]:
-        late = block >= LATE_BLOCK
-        examples = stream_examples(random.Random(f"{self.seed}/{block}").getrandbits(60), late)
-        source = (self.encode(example, late) for example in examples)
+        phase = phase_of(block)
+        examples = stream_examples(random.Random(f"{self.seed}/{block}").getrandbits(60), phase)
+        source = (self.encode(example, phase) for example in examples)
         short: list[Piece] = []
         long: list[Piece] = []
         for offset in range(self.BLOCK):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM
 
+SCHEDULE = ((14_950_000, 1.0), (21_125_598, 0.24818806956521738), (28_000_000, 0.25), (34_000_000, 0.02))
+"""The share of the full rate at so many tokens: down, level while the hardest is learned, down again."""
 CHECKPOINT, TOKENIZER = "state.safetensors", "tokenizer.json"
 
 
@@ -41,15 +43,14 @@ class Shape:
 class Recipe:
     """What a run is made of. ``tokens`` counts real (not padding) tokens; rates are per optimizer step."""
 
-    tokens: int = 23_000_000
+    tokens: int = 34_000_000
     seed: int = 1
     rows: int = 12
     length: int = 320
     rate: float = 2e-3
     weight_decay: float = 0.05
     warmup_steps: int = 100
-    decay_share: float = 0.35
-    final_rate_share: float = 0.02
+    schedule: tuple[tuple[int, float], ...] = SCHEDULE
     compiled: bool = True
 
 
@@ -67,14 +68,21 @@ class Progress:
 
 
 def rate_share(tokens: int, step: int, recipe: Recipe) -> float:
-    """The share of the full learning rate: warm-up by steps, then flat, then linear decay by tokens."""
+    """The share of the full learning rate: warm-up by steps, then straight lines through the schedule by tokens.
+
+    A run of another length follows the same schedule, stretched.
+    """
     if step < recipe.warmup_steps:
         return (step + 1) / recipe.warmup_steps
-    begin = recipe.tokens * (1 - recipe.decay_share)
-    if tokens <= begin:
-        return 1.0
-    left = max(0.0, (recipe.tokens - tokens) / (recipe.tokens - begin))
-    return recipe.final_rate_share + (1 - recipe.final_rate_share) * left
+    stretch = recipe.tokens / recipe.schedule[-1][0]
+    (begin, before), *rest = [(at * stretch, share) for at, share in recipe.schedule]
+    for at, share in rest:
+        if tokens <= begin:
+            break
+        if tokens < at:
+            return before + (share - before) * (tokens - begin) / (at - begin)
+        begin, before = at, share
+    return before
 
 
 def build_model(shape: Shape, tokenizer: StarterTokenizer, seed: int) -> LlamaForCausalLM:

@@ -40,12 +40,10 @@ class Item:
 class Family(Protocol):
     """A task family. ``answer`` is computed, never sampled; ``shots`` says that the prompt shows examples.
 
-    ``weight`` is its share of the examples at first, ``late_weight`` once copying has been learned.
+    ``copies`` says that its answers are copied from the text.
     """
 
     name: str
-    weight: float
-    late_weight: float
     copies: bool
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan: ...

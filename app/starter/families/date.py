@@ -49,8 +49,6 @@ def spell_date(world: World) -> tuple[str, str]:
 
 class IsoDate:
     name = "date"
-    weight = 0.8
-    late_weight = 0.6
     copies = False
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

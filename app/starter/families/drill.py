@@ -25,8 +25,6 @@ def random_line(world: World) -> list[str]:
 
 class Repeat:
     name = "repeat"
-    weight = 0.7
-    late_weight = 0.35
     copies = True
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:
@@ -43,8 +41,6 @@ class Repeat:
 
 class After:
     name = "after"
-    weight = 0.7
-    late_weight = 0.8
     copies = True
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

@@ -51,8 +51,6 @@ EXTRAS = {
 
 class Extract:
     name = "extract"
-    weight = 1.4
-    late_weight = 1.6
     copies = True
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

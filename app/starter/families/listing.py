@@ -27,8 +27,6 @@ TAILS = ("Thank you.", "Please ship to {c}.", "Order {o}.", "I paid {a}.", "Best
 
 class Listing:
     name = "list"
-    weight = 0.8
-    late_weight = 0.9
     copies = True
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

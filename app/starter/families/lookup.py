@@ -50,8 +50,6 @@ def write_record(fields: dict[str, str], world: World) -> str:
 
 class Lookup:
     name = "lookup"
-    weight = 1.2
-    late_weight = 1.4
     copies = True
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

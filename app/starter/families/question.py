@@ -262,8 +262,6 @@ FILLERS = (
 
 class Question:
     name = "question"
-    weight = 1.7
-    late_weight = 2.4
     copies = True
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

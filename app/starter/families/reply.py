@@ -36,8 +36,6 @@ ACTIONS = (
 
 class Reply:
     name = "reply"
-    weight = 0.7
-    late_weight = 0.5
     copies = True
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

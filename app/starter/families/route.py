@@ -202,8 +202,6 @@ SENTENCE = "This ticket belongs to the {label} team."
 
 class Route:
     name = "route"
-    weight = 1.2
-    late_weight = 2.2
     copies = False
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

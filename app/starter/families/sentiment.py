@@ -122,8 +122,6 @@ def _lower(sentence: str) -> str:
 
 class Sentiment:
     name = "sentiment"
-    weight = 1.0
-    late_weight = 1.5
     copies = False
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

@@ -31,8 +31,6 @@ SENTENCE = "The answer is {label}."
 
 class Spam:
     name = "spam"
-    weight = 0.5
-    late_weight = 0.4
     copies = False
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

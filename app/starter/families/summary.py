@@ -55,8 +55,6 @@ CHATTER = (
 
 class Summary:
     name = "summary"
-    weight = 0.7
-    late_weight = 0.5
     copies = True
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

@@ -92,8 +92,6 @@ SENTENCE = "The urgency of this ticket is {label}."
 
 class Urgency:
     name = "urgency"
-    weight = 1.0
-    late_weight = 1.4
     copies = False
 
     def plan(self, world: World, words: Words, tier: str | None = None) -> Plan:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from app.starter.corpus import LATE_BLOCK, PROMPT_WEIGHT, PackedCorpus, stream_examples
+from app.starter.corpus import PROMPT_WEIGHT, PackedCorpus, stream_examples
+from app.starter.curriculum import COPYING_FIRST, HARDEST_LAST, LABELS_TOO, PHASES, phase_of
 from app.starter.families import FAMILIES
 from app.starter.tokenizer import StarterTokenizer
 
@@ -47,19 +48,31 @@ def test_what_weighs_one_decodes_to_the_answer(tokenizer: StarterTokenizer) -> N
         assert tokenizer.decode(answer) == example.answer
 
 
-def test_short_answers_weigh_more_once_copying_is_learned(tokenizer: StarterTokenizer) -> None:
+def test_short_answers_weigh_more_in_the_later_phases(tokenizer: StarterTokenizer) -> None:
     corpus = PackedCorpus(tokenizer, 1, 1, 320)
     for example in itertools.islice(stream_examples(4), 100):
         ids, early = corpus.encode(example)
-        again, late = corpus.encode(example, late=True)
+        again, late = corpus.encode(example, LABELS_TOO)
         assert ids == again
         answer = sum(weight >= 1.0 for weight in early)
-        assert max(late[:-1]) == min(3.0, max(1.0, 24 / answer))
+        assert max(late) == min(3.0, max(1.0, 24 / answer))
 
 
-def test_the_late_phase_begins_with_its_block(tokenizer: StarterTokenizer) -> None:
+def test_a_phase_begins_with_its_block(tokenizer: StarterTokenizer) -> None:
     corpus = PackedCorpus(tokenizer, 1, 2, 128)
-    first = LATE_BLOCK * corpus.BLOCK
+    first = LABELS_TOO.first_block * corpus.BLOCK
     (_, before), (_, after) = itertools.islice(corpus.batches(first - 1), 2)
     assert max(weight for row in before.weights for weight in row) == 1.0
     assert max(weight for row in after.weights for weight in row) == 3.0
+
+
+def test_every_phase_mixes_all_families_and_phases_follow_each_other() -> None:
+    assert [phase_of(block) for block in (0, 40, 41, 87, 88, 500)] == [
+        COPYING_FIRST,
+        COPYING_FIRST,
+        LABELS_TOO,
+        LABELS_TOO,
+        HARDEST_LAST,
+        HARDEST_LAST,
+    ]
+    assert all(set(phase.mix) == set(FAMILIES) for phase in PHASES)

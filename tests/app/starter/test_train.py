@@ -81,11 +81,17 @@ def test_a_stopped_run_saves_on_its_way_out(tmp_path: Path, tokenizer_file: Path
     assert load_state(tmp_path / "run" / "state.safetensors")[1]["step"] == 2
 
 
-def test_the_rate_warms_up_stays_and_decays_by_tokens_alone() -> None:
-    recipe = Recipe(tokens=1000, warmup_steps=10, decay_share=0.25, final_rate_share=0.0)
+def test_the_rate_warms_up_and_follows_the_schedule_stretched_to_the_length_of_the_run() -> None:
+    schedule = ((500, 1.0), (750, 0.5), (1000, 0.0))
+    recipe = Recipe(tokens=1000, warmup_steps=10, schedule=schedule)
     assert rate_share(0, 0, recipe) == 0.1
-    assert rate_share(500, 50, recipe) == 1.0
-    assert rate_share(750, 75, recipe) == 1.0
-    assert rate_share(875, 90, recipe) == 0.5
-    assert rate_share(1200, 99, recipe) == 0.0
-    assert rate_share(500, 50, Recipe(tokens=5000, warmup_steps=10)) == 1.0
+    assert [rate_share(tokens, 50, recipe) for tokens in (400, 500, 625, 750, 875, 1000, 1200)] == [
+        1.0,
+        1.0,
+        0.75,
+        0.5,
+        0.25,
+        0.0,
+        0.0,
+    ]
+    assert rate_share(1250, 50, Recipe(tokens=2000, warmup_steps=10, schedule=schedule)) == 0.75

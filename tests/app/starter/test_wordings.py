@@ -40,3 +40,15 @@ def test_every_family_has_hundreds_of_seen_wordings() -> None:
         words = Words(rng)
         found = {family.plan(World(rng), words, EXPLAINED).instruction for _ in range(1000)}
         assert len(found) > 200, name
+
+
+def test_training_may_lose_one_word_of_a_phrase_but_never_a_slot() -> None:
+    whole, lossy = Words(random.Random(3)), Words(random.Random(3), dropped_words=1.0)
+    for section in ("lookup", "after", "list", "extract"):
+        for _ in range(100):
+            phrase = lossy.ask(section)
+            known = SECTIONS[f"{section}_ask"]["seen"]
+            assert all(slot in phrase for slot in ("{it}",) if all(slot in ask for ask in known))
+    assert len(whole.part("value_only").split()) >= 3
+    shorter = {lossy.part("value_only") for _ in range(200)} - set(SECTIONS["value_only"]["seen"])
+    assert len(shorter) > 10
