@@ -20,7 +20,7 @@ from widgets.reading import ReadingScreen
 
 async def until(pilot: Pilot[Any], predicate: Callable[[], Any]) -> None:
     """Let the application run until `predicate` holds."""
-    for _ in range(500):
+    for _ in range(2000):
         if predicate():
             return
         await pilot.pause(0.01)

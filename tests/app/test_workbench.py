@@ -130,7 +130,7 @@ def make(store: Store) -> Workbench:
 
 async def until(pilot: Pilot[Any], predicate: Any) -> None:
     """Let the application run until `predicate` holds."""
-    for _ in range(400):
+    for _ in range(2000):
         if predicate():
             return
         await pilot.pause(0.01)
