@@ -50,7 +50,8 @@ def connect(root: Path | str, *, start: bool = True) -> EngineClient:
         found = _answering(root)
         if found is not None:
             client, running = found
-            if running == code_version():
+            # One that we have just started is the newest there is, also when the files changed under our feet.
+            if running == code_version() or (child is not None and child.poll() is None):
                 return client
             with contextlib.suppress(EngineGone):
                 client.exit()

@@ -171,6 +171,7 @@ def test_a_bad_body_is_a_400_with_a_sentence(raw: httpx.Client, body: dict[str, 
 @pytest.mark.parametrize(
     "data",
     [b"", b"{", b"[]", b"\xff\xfe{", b'{"max_tokens": NaN}', b"[" * 100_000, b'{"a":' * 50_000, b'"x"'],
+    ids=lambda data: repr(data[:12]),
 )
 def test_a_body_that_is_no_request_is_a_400(raw: httpx.Client, data: bytes) -> None:
     for path in (
