@@ -201,7 +201,8 @@ async def test_a_job_shows_what_how_far_how_fast_how_long_and_how_to_stop(worksp
 async def test_x_asks_a_job_to_stop_and_the_screen_says_so(
     workspace: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.jobs.runner.ensure_supervisor", lambda root: None)
+    for module in ("runner", "keeper"):  # a real supervisor would find no worker behind this job and end it
+        monkeypatch.setattr(f"app.jobs.{module}.ensure_supervisor", lambda root: False)
     job = running_job(workspace)
     app = Workbench(workspace)
     async with app.run_test(size=(140, 40)) as pilot:
