@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TrainStarter(Spec):
-    tokens: int = Field(34_000_000, description="Real tokens to train on.", ge=1_000, unit="tokens")
+    tokens: int = Field(26_500_000, description="Real tokens to train on.", ge=1_000, unit="tokens")
     name: str = Field(
         "starter-retrained", description="Name under which the result is registered.", max_length=100
     )

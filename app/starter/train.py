@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM
 
-SCHEDULE = ((14_950_000, 1.0), (21_125_598, 0.24818806956521738), (28_000_000, 0.25), (34_000_000, 0.02))
+SCHEDULE = ((14_950_000, 1.0), (21_125_598, 0.24818806956521738), (24_200_000, 0.25), (26_500_000, 0.02))
 """The share of the full rate at so many tokens: down, level while the hardest is learned, down again."""
 CHECKPOINT, TOKENIZER = "state.safetensors", "tokenizer.json"
 
@@ -43,7 +43,7 @@ class Shape:
 class Recipe:
     """What a run is made of. ``tokens`` counts real (not padding) tokens; rates are per optimizer step."""
 
-    tokens: int = 34_000_000
+    tokens: int = 26_500_000
     seed: int = 1
     rows: int = 12
     length: int = 320
