@@ -275,7 +275,7 @@ def _read_jsonl(path: Path, options: ReadOptions, reading: Reading) -> Iterator[
             if not line.strip():
                 continue
             try:
-                value = read_json(line)
+                value = read_json(line.rstrip("\r\n"), unique_keys=True)
             except NotJson as problem:
                 reading.reject(number, f"the line is not JSON: {_without_line(str(problem))}")
                 continue
@@ -294,7 +294,7 @@ def _read_json_file(path: Path, options: ReadOptions, reading: Reading) -> Itera
     with _open(path, options.encoding) as file:
         text = file.read()
     try:
-        value = read_json(text, limit=MAX_JSON_BYTES)
+        value = read_json(text, limit=MAX_JSON_BYTES, unique_keys=True)
     except NotJson as problem:
         raise BadInput(f"{path.name} is not JSON: {problem}. Correct it there.") from None
     if isinstance(value, dict):

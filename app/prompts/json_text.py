@@ -14,13 +14,18 @@ class NotJson(ValueError):
     """The text is not JSON that can be used; the message is a sentence part that says where and why."""
 
 
-def read_json(text: str, limit: int = MAX_JSON_CHARACTERS) -> Any:
+def read_json(text: str, limit: int = MAX_JSON_CHARACTERS, *, unique_keys: bool = False) -> Any:
     """Parse one JSON value. Raises NotJson for bad syntax, NaN, numbers and nesting beyond any use, and
-    sheer size."""
+    sheer size; with `unique_keys` also for a key given twice, of which one value would be lost."""
     if len(text) > limit:
         raise NotJson(f"it has {len(text):,} characters; at most {limit:,} are read")
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_each_key_once if unique_keys else None,
+        )
     except NotJson:
         raise
     except json.JSONDecodeError as error:
@@ -85,6 +90,15 @@ def _pattern_with_a_time_limit(validator: Any, pattern: str, instance: Any, sche
 
 def _refuse_constant(name: str) -> NoReturn:
     raise NotJson(f"{name} is not a JSON value")
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise NotJson(f"the key {twice[:60]!r} is given twice")
+    return found
 
 
 def _finite(text: str) -> float:

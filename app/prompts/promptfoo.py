@@ -89,7 +89,7 @@ def _load(path: Path) -> Any:
         raise BadInput(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if path.suffix.lower() == ".json":
         try:
-            return read_json(text)
+            return read_json(text, unique_keys=True)
         except NotJson as problem:
             raise BadInput(f"{path.name} is not JSON: {problem}.") from None
     if path.suffix.lower() in (".js", ".cjs", ".mjs", ".ts", ".py"):
@@ -122,6 +122,8 @@ def _prompt(item: Any, place: str, folder: Path, found: PromptfooImport) -> list
         for key in item:
             if key not in ("raw", "id", "label", "display"):
                 found.not_imported[f"{place}.{key}"] = why_not(str(key))
+        if "raw" in item and "id" in item:
+            found.not_imported[f"{place}.id"] = "a prompt here has a name and a version, no id of its own"
         label = str(item.get("label") or item.get("display") or "")
         item = item.get("raw", item.get("id"))
         if item is None:
@@ -268,7 +270,7 @@ def _read_defaults(value: object, folder: Path, found: PromptfooImport) -> dict[
         found.not_imported["defaultTest"] = "it must be a mapping"
         return {}
     for key in value:
-        if key not in ("vars", "assert", "description"):
+        if key not in ("vars", "assert"):
             found.not_imported[f"defaultTest.{key}"] = why_not(str(key))
     kept = {key: value[key] for key in ("vars", "assert") if key in value}
     if not isinstance(kept.get("vars", {}), dict):

@@ -236,3 +236,12 @@ def test_a_case_set_written_and_read_again_is_the_same(desk: Store, run: Run, tm
         row.hash for row in datasets.rows(desk, two.id)
     ]
     assert "is there already" in run("cases.write", cases="tickets", path=str(target)).job.error
+
+
+def test_a_key_given_twice_and_a_broken_line_are_named_by_the_line_of_the_file(
+    imported: Callable[..., Result],
+) -> None:
+    result = imported("a.jsonl", '{"q": "a"}\n{"q": "b", "q": "c"}\n{"q": "d", "expected":\n')
+    assert result.state == "failed"
+    assert "line 2: the line is not JSON: the key 'q' is given twice" in result.job.error
+    assert "line 3: the line is not JSON: expecting value at column" in result.job.error

@@ -386,3 +386,53 @@ def test_no_shape_of_configuration_is_a_traceback(
         read_promptfoo(path)
     except BadInput as problem:
         assert str(problem)
+
+
+def test_yaml_reads_as_promptfoo_reads_it_so_a_label_no_is_text_and_a_date_is_what_was_written(
+    read: Read,
+) -> None:
+    found = read(
+        """
+        prompts: ["{{q}} {{when}} {{at}}"]
+        tests:
+          - vars: {q: yes, when: 2024-01-31, at: 12:30:45, n: 0o17, big: 1e3, t: true}
+            assert: [{type: equals, value: no}]
+        """
+    )
+    (case,) = found.cases
+    assert case.variables == {
+        "q": "yes",
+        "when": "2024-01-31",
+        "at": "12:30:45",
+        "n": 15,
+        "big": 1000.0,
+        "t": True,
+    }
+    assert case.checks[0].value == "no"
+    assert json.dumps(case.variables)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("prompts: [a]\nprompts: [b]\n", "line 2, column 1: the key 'prompts' is given twice"),
+        ("prompts: [a]\ntests: [{vars: {x: !!binary aGk=}}]\n", "line 2"),
+        ("prompts: [a]\ntests: [{vars: {x: .nan}}]\n", "no number"),
+        (f"prompts: [a]\ntests: [{{vars: {{x: {'9' * 5000}}}}}]\n", "line 2"),
+    ],
+)
+def test_yaml_that_would_lose_a_value_is_refused_with_its_line(read: Read, text: str, words: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        read(text)
+    assert words in str(refused.value)
+
+
+def test_an_id_beside_a_raw_prompt_and_a_default_description_are_named(read: Read) -> None:
+    found = read(
+        """
+        prompts: [{id: one, raw: "Say {{x}}"}]
+        defaultTest: {description: d, vars: {x: 1}}
+        tests: [{vars: {x: 2}}]
+        """
+    )
+    assert set(found.not_imported) == {"prompts[0].id", "defaultTest.description"}
