@@ -20,7 +20,9 @@ def main() -> int:
     here = Path(__file__).parent
     names = sys.argv[1:] or sorted(path.stem.removeprefix("bench_") for path in here.glob("bench_*.py"))
     busy = psutil.cpu_percent(interval=1.0)
-    print(f"{platform.machine()}, {psutil.cpu_count(logical=False)} cores, {busy:.0f} % busy before the start")
+    print(
+        f"{platform.machine()}, {psutil.cpu_count(logical=False)} cores, {busy:.0f} % busy before the start"
+    )
     if busy > 20:
         print("The machine is not idle: ratios of interleaved runs hold roughly, absolute figures do not.")
     for name in names:
