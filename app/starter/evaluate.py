@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.prompts.statistics import mcnemar_p, wilson
+from app.starter.demo_prompts import ROUTE_EXAMPLES, ROUTE_RULE
+from app.starter.demo_tickets import OWN_WORDS, OWN_WORDS_TWO_TOPICS
 from app.starter.families import BARE, EXPLAINED, FAMILIES, LISTED, Item, Plan
 from app.starter.prompting import Layout, Message, draw_layout, lay_out
 from app.starter.wordings import Words
@@ -136,9 +138,20 @@ def measure_weak_wordings(
     return measured
 
 
+def measure_own_words(answer: Answerer) -> dict[str, int]:
+    """How many of the hand-written demo tickets the demo's best prompt routes right: ``items`` and ``correct``."""
+    tickets = (*OWN_WORDS, *OWN_WORDS_TWO_TOPICS)
+    plan = Plan(ROUTE_RULE, "ticket", "word")
+    shots = [(Item(ticket, {}), team) for ticket, team in ROUTE_EXAMPLES]
+    layout = Layout("system", "labelled", False, True, "")
+    answers = answer([lay_out(plan, Item(ticket, {}), shots, layout) for ticket, _ in tickets])
+    correct = sum(got.strip() == team for got, (_, team) in zip(answers, tickets, strict=True))
+    return {"items": len(tickets), "correct": correct}
+
+
 def weak_questions(items: int) -> int:
-    """How many answers ``measure_weak_wordings`` asks for."""
-    return items * len(WEAK_FAMILIES) * len(TIERS)
+    """How many answers ``measure_weak_wordings`` and ``measure_own_words`` ask for."""
+    return items * len(WEAK_FAMILIES) * len(TIERS) + len(OWN_WORDS) + len(OWN_WORDS_TWO_TOPICS)
 
 
 def summarise_accuracies(accuracies: Sequence[Accuracy]) -> dict[str, dict[str, dict[str, float]]]:

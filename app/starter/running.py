@@ -12,6 +12,7 @@ from app.starter.card import write_card
 from app.starter.evaluate import (
     Answerer,
     draw_held_out,
+    measure_own_words,
     measure_weak_wordings,
     score_held_out,
     summarise_accuracies,
@@ -86,7 +87,11 @@ def run_evaluation(spec: EvaluateStarter, context: Context) -> dict[str, Any]:
         ask: Answerer = lambda prompts: answer([list(p) for p in prompts])  # noqa: E731
         accuracies = score_held_out(drawn, ask([item.messages for item in drawn]))
         tiers = measure_weak_wordings(ask, spec.items)
-        formats[name] = {"accuracy": summarise_accuracies(accuracies), "wordings": summarise_tiers(tiers)}
+        formats[name] = {
+            "accuracy": summarise_accuracies(accuracies),
+            "wordings": summarise_tiers(tiers),
+            "own_words": measure_own_words(ask),
+        }
     training_file = folder / TRAINING_FILE
     training = json.loads(training_file.read_text(encoding="utf-8")) if training_file.exists() else None
     summary: dict[str, Any] = {

@@ -21,6 +21,7 @@ def summary(wrong_family: str) -> dict[str, object]:
     figures = {
         "accuracy": summarise_accuracies(score_held_out(drawn, answers)),
         "wordings": summarise_tiers(tiers),
+        "own_words": {"items": 30, "correct": 16},
     }
     return {"weights": "x", "items": 4, "formats": {"gguf": figures}, "training": None}
 
@@ -34,4 +35,5 @@ def test_a_family_below_ninety_percent_is_named(tmp_path: Path) -> None:
     short = text.partition("## What falls short")[2].partition("##")[0]
     assert "Below it: question 0.0 %" in short
     assert "12 of 13 families" in short
+    assert "16 of 30 (gguf)" in short
     assert text.count("| route |") == 4

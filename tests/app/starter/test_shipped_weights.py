@@ -25,7 +25,7 @@ def test_the_weights_are_under_twenty_megabytes(shipped: Path) -> None:
 def test_both_formats_tokenize_alike_and_choose_alike(shipped: Path) -> None:
     agreement = compare_formats(shipped, examples=20)
     assert agreement.token_mismatches == 0
-    assert agreement.same_argmax > 0.98 * agreement.positions
+    assert agreement.same_argmax > 0.97 * agreement.positions
 
 
 def test_the_starter_does_what_the_demo_asks_of_it(shipped: Path) -> None:
