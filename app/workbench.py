@@ -162,9 +162,9 @@ class Workbench(App[int], inherit_bindings=False):
     def show_standing(self) -> None:
         """Draw the right of the top line anew."""
         name = self.root.parent.name if self.root.name == ".lathe" else self.root.name
-        self.screen_stack[0].query_one(TopBar).status = status_parts(
-            self._standing, name, self.models, self._rates
-        )
+        # The line may be gone already: what it shows was read while the workbench closed.
+        for line in self.screen_stack[0].query(TopBar):
+            line.status = status_parts(self._standing, name, self.models, self._rates)
 
     async def _report_finished_jobs(self) -> None:
         """Say in a toast how a job that was running a moment ago ended, whoever started it."""

@@ -246,7 +246,13 @@ def open_store(root: Path | str, *, create: bool = False) -> Store:
 
     root = Path(root).expanduser().absolute()
     path = root / DATABASE
-    if not path.exists():
+    try:
+        there = path.exists()
+    except PermissionError:
+        raise StoreBroken(
+            f"You may not look into {root}. Check who owns the folder and its permissions."
+        ) from None
+    if not there:
         if not create:
             raise NotFound(f"There is no workspace in {root}. Make one with: lathe demo {root}")
         _make_folder(root)

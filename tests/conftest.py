@@ -61,6 +61,17 @@ def workspace(workspace_root: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
+def made_up_jobs(workspace: Store) -> Iterator[None]:
+    """The test is the workspace's supervisor: a real one would find no process behind a made-up job and end it."""
+    from app.jobs.keeper import take_lock
+
+    lock = take_lock(workspace.root)
+    yield
+    if lock is not None:
+        os.close(lock)
+
+
+@pytest.fixture
 def starter_gguf() -> Path:
     """The starter model as it ships; tests that need real answers skip in a checkout without it."""
     if not STARTER_GGUF.exists():

@@ -14,7 +14,8 @@ def spark(values: Sequence[float], width: int) -> str:
     top = max(shown, default=0.0)
     if top <= 0:
         return _STEPS[0] * len(shown)
-    return "".join(_STEPS[max(0, min(7, int(value / top * 7.999)))] for value in shown)
+    # Clamped before dividing: a large negative value over a tiny greatest one would overflow.
+    return "".join(_STEPS[int(max(value, 0.0) / top * 7.999)] for value in shown)
 
 
 def bar(share: float, width: int) -> str:

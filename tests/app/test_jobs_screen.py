@@ -184,7 +184,9 @@ def running_job(store: Store, title: str = "Work") -> jobs.Job:
     return jobs.job(store, job.id)
 
 
-async def test_a_job_shows_what_how_far_how_fast_how_long_and_how_to_stop(workspace: Store) -> None:
+async def test_a_job_shows_what_how_far_how_fast_how_long_and_how_to_stop(
+    workspace: Store, made_up_jobs: None
+) -> None:
     running_job(workspace)
     app = Workbench(workspace)
     async with app.run_test(size=(140, 40)) as pilot:
@@ -198,11 +200,7 @@ async def test_a_job_shows_what_how_far_how_fast_how_long_and_how_to_stop(worksp
         assert chart.display and "loss" in str(chart.render()) and "0.02" in str(chart.render())
 
 
-async def test_x_asks_a_job_to_stop_and_the_screen_says_so(
-    workspace: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in ("runner", "keeper"):  # a real supervisor would find no worker behind this job and end it
-        monkeypatch.setattr(f"app.jobs.{module}.ensure_supervisor", lambda root: False)
+async def test_x_asks_a_job_to_stop_and_the_screen_says_so(workspace: Store, made_up_jobs: None) -> None:
     job = running_job(workspace)
     app = Workbench(workspace)
     async with app.run_test(size=(140, 40)) as pilot:
@@ -213,7 +211,7 @@ async def test_x_asks_a_job_to_stop_and_the_screen_says_so(
         await until(pilot, lambda: "stopping" in shown(app, "#job-head"))
 
 
-async def test_a_job_that_cannot_resume_says_why(workspace: Store) -> None:
+async def test_a_job_that_cannot_resume_says_why(workspace: Store, made_up_jobs: None) -> None:
     running_job(workspace)
     app = Workbench(workspace)
     async with app.run_test(size=(140, 40), notifications=True) as pilot:
@@ -223,7 +221,7 @@ async def test_a_job_that_cannot_resume_says_why(workspace: Store) -> None:
         await until(pilot, lambda: any("not ended" in note.message for note in app._notifications))
 
 
-async def test_jobs_are_filtered_and_the_filter_is_said(workspace: Store) -> None:
+async def test_jobs_are_filtered_and_the_filter_is_said(workspace: Store, made_up_jobs: None) -> None:
     running_job(workspace, "Import tickets")
     running_job(workspace, "Compare replies")
     app = Workbench(workspace)
@@ -239,7 +237,7 @@ async def test_jobs_are_filtered_and_the_filter_is_said(workspace: Store) -> Non
         await until(pilot, lambda: len(listing.rows) == 2)
 
 
-async def test_the_list_follows_a_job_while_it_runs(workspace: Store) -> None:
+async def test_the_list_follows_a_job_while_it_runs(workspace: Store, made_up_jobs: None) -> None:
     job = running_job(workspace)
     app = Workbench(workspace)
     async with app.run_test(size=(140, 40)) as pilot:

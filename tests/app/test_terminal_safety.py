@@ -40,7 +40,7 @@ FORBIDDEN = [
 
 
 @pytest.fixture
-def hostile(workspace: Store) -> Store:
+def hostile(workspace: Store, made_up_jobs: None) -> Store:
     """A workspace whose every text is an attack."""
     for number in range(3):
         job = jobs.enqueue(

@@ -314,7 +314,7 @@ async def test_only_the_visible_stage_is_told_of_writes(stages: None, workspace:
         assert "changed" not in first.told
 
 
-async def test_the_top_line_says_how_things_stand(stages: None, workspace: Store) -> None:
+async def test_the_top_line_says_how_things_stand(stages: None, workspace: Store, made_up_jobs: None) -> None:
     app = make(workspace)
     async with app.run_test(size=(120, 20)) as pilot:
         bar = app.query_one(TopBar)
@@ -328,7 +328,7 @@ async def test_the_top_line_says_how_things_stand(stages: None, workspace: Store
         assert "network ON" in str(bar.render()), "what matters most gives way last"
 
 
-async def test_the_end_of_a_job_is_said(stages: None, workspace: Store) -> None:
+async def test_the_end_of_a_job_is_said(stages: None, workspace: Store, made_up_jobs: None) -> None:
     app = make(workspace)
     async with app.run_test(notifications=True) as pilot:
         job = jobs.enqueue(workspace, "test.work", "starter", "worker", {}, "Work [/b]")
@@ -351,7 +351,7 @@ async def test_the_end_of_a_job_is_said(stages: None, workspace: Store) -> None:
 
 
 async def test_quitting_with_running_jobs_says_that_they_go_on(
-    stages: None, workspace: Store, capsys: pytest.CaptureFixture[str]
+    stages: None, workspace: Store, capsys: pytest.CaptureFixture[str], made_up_jobs: None
 ) -> None:
     job = jobs.enqueue(workspace, "test.work", "starter", "worker", {}, "Work")
     jobs.claim(workspace, job.id, nonce="n")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -228,7 +230,8 @@ def test_a_folder_that_may_only_be_read_can_be_read(tmp_path_factory: pytest.Tem
     store = open_store(root, create=True)
     prompts.save_version(store, "greeting", CONTENT)
     store.close()
-    for folder in (root, *root.parents[:3]):
+    temporary = Path(tempfile.gettempdir())
+    for folder in (root, *itertools.takewhile(lambda folder: folder != temporary, root.parents)):
         folder.chmod(0o755)
     (root / DATABASE).chmod(0o644)
     done = subprocess.run(
@@ -240,6 +243,19 @@ def test_a_folder_that_may_only_be_read_can_be_read(tmp_path_factory: pytest.Tem
     first, second = done.stdout.splitlines() or [done.stderr, ""]
     assert first == "True 1", done.stderr
     assert "read-only" in second
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody without rights")
+def test_a_folder_that_may_not_be_looked_into_is_a_sentence(tmp_path: Path) -> None:
+    open_store(tmp_path / "workspace", create=True).close()
+    tmp_path.chmod(0o700)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", READ_ONLY_SESSION, str(tmp_path / "workspace")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "StoreBroken: You may not look into" in done.stderr
 
 
 def test_a_network_file_system_is_refused_and_a_doubtful_one_is_a_warning(

@@ -39,7 +39,7 @@ async def test_three_keys_from_a_fresh_workspace_to_a_finished_comparison(
 
 
 async def test_cells_land_in_place_and_nothing_moves_under_the_cursor(
-    workspace: Store, open_desk: Open
+    workspace: Store, made_up_jobs: None, open_desk: Open
 ) -> None:
     make_prompt(workspace)
     cases = make_cases(workspace)
@@ -70,7 +70,7 @@ async def test_cells_land_in_place_and_nothing_moves_under_the_cursor(
 
 
 async def test_streamed_text_is_shown_in_its_cell_until_the_cell_lands(
-    workspace: Store, open_desk: Open
+    workspace: Store, made_up_jobs: None, open_desk: Open
 ) -> None:
     make_prompt(workspace)
     cases = make_cases(workspace)
