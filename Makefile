@@ -35,7 +35,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 unit: $(STAMP)
-	$(BIN)/python -P -m pytest -q
+	$(BIN)/python -P -m pytest -q -n 2
 
 bench: $(STAMP)
 	PYTHONPATH=. $(BIN)/python -m tests.bench
