@@ -79,6 +79,9 @@ class _Run:
     generated: int = 0
     tokens: dict[str, list[float]] = field(default_factory=dict)
     """Model → [answers, prompt characters, prompt tokens, completion tokens] of this run."""
+    answered: int = 0
+    unanswered: int = 0
+    """Requests of this run by whether the engine could answer them; reused cells are in neither."""
     failed: int = 0
     last_error: str = ""
 
@@ -270,6 +273,8 @@ def _take_in(run: _Run) -> None:
                 again.append(reply.key)
                 continue
             del run.asked[reply.key]
+            run.answered += not error
+            run.unanswered += bool(error)
             for number, cell in enumerate(asked.cells):
                 _finished(run, cell, reply.event if not error and number == 0 else None, error)
     _send(run, again)
@@ -312,9 +317,9 @@ def _keep(run: _Run) -> None:
         evaluations.record_cells(store, run.evaluation.id, finished, new)
     _count_tokens(run, waiting)
     run.context.progress(run.done, run.comparison.planned, note=run.note, unit="cells")
-    if run.failed >= HOPELESS and run.failed == run.done:
+    if run.unanswered >= HOPELESS and not run.answered:
         raise LatheError(
-            f"The first {run.failed} cells all failed, so the rest was not tried. {run.last_error}"
+            f"The first {run.unanswered} requests all failed, so the rest was not tried. {run.last_error}"
         )
 
 

@@ -12,6 +12,7 @@ from store.errors import BadInput
 MAX_YAML_CHARACTERS = 5_000_000
 MAX_ALIASES = 1000
 MAX_NODES = 500_000
+MAX_DEPTH = 200
 
 
 def read_yaml(text: str, name: str) -> Any:
@@ -25,9 +26,21 @@ def read_yaml(text: str, name: str) -> Any:
         raise BadInput(
             f"{name} has {len(text):,} characters; at most {MAX_YAML_CHARACTERS:,} of YAML are read."
         )
+    opening = (
+        yaml.BlockMappingStartToken,
+        yaml.BlockSequenceStartToken,
+        yaml.FlowMappingStartToken,
+        yaml.FlowSequenceStartToken,
+    )
+    closing = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
     try:
-        aliases = 0
+        aliases = depth = 0
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            # PyYAML's time grows with the square of the depth.
+            depth += isinstance(token, opening) - isinstance(token, closing)
+            if depth > MAX_DEPTH:
+                line = token.start_mark.line + 1
+                raise BadInput(f"{name} is nested too deeply (line {line}, more than {MAX_DEPTH}).")
             aliases += isinstance(token, yaml.AliasToken)
             if aliases > MAX_ALIASES:
                 raise BadInput(f"{name} uses more than {MAX_ALIASES:,} YAML aliases. Write the values out.")
@@ -112,7 +125,7 @@ def _refuse_bombs(value: Any, name: str) -> None:
     while stack:
         one, depth = stack.pop()
         seen += 1
-        if seen > MAX_NODES or depth > 200:
+        if seen > MAX_NODES or depth > MAX_DEPTH:
             raise BadInput(
                 f"{name} unfolds to more than {MAX_NODES:,} values (or into itself). Write it out plainly."
             )

@@ -345,3 +345,28 @@ def test_a_model_that_cannot_be_loaded_ends_the_job_with_its_reason(
     result = run("prompt.compare", prompt="route", model="gone", cases="tickets")
     assert result.state == "failed"
     assert "gone" in result.job.error
+
+
+def test_a_model_that_was_replaced_ends_the_job_although_finished_cells_were_reused(
+    desk: Store, run: Run, tmp_path: Path
+) -> None:
+    path = tiny_gguf(tmp_path, name="replaced")
+    models.register_version(
+        desk,
+        "replaced",
+        tag="f32",
+        format="gguf",
+        path=str(path),
+        quick_hash=quick_hash(path),
+        size_bytes=path.stat().st_size,
+        facts={},
+    )
+    datasets.save_version(desk, "many", "cases", [case(f"parcel {number}") for number in range(80)])
+    values = {"prompt": "route", "versions": ["1"], "model": "replaced", "cases": "many"}
+    assert run("prompt.compare", **values, limit=3).summary["cells_run"] == 3
+    os.kill(engine_pid(desk.root), signal.SIGKILL)
+    tiny_gguf(tmp_path, seed=5, name="replaced")
+    result = run("prompt.compare", **values)
+    assert result.state == "failed"
+    assert "requests all failed" in result.job.error
+    assert "changed on disk" in result.job.error

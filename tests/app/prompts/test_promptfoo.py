@@ -436,3 +436,9 @@ def test_an_id_beside_a_raw_prompt_and_a_default_description_are_named(read: Rea
         """
     )
     assert set(found.not_imported) == {"prompts[0].id", "defaultTest.description"}
+
+
+def test_brackets_without_end_are_refused_before_they_take_time(read: Read) -> None:
+    with pytest.raises(BadInput) as refused:
+        read("prompts:\n  " + "[" * 50_000)
+    assert "nested too deeply (line 2" in str(refused.value)
