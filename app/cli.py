@@ -61,9 +61,9 @@ def main(arguments: list[str]) -> int:
         status = _dispatch([_as_typed(word) for word in arguments])
         sys.stdout.flush()
     except (BadInput, NotFound, Ambiguous) as error:
-        return complain(error, USAGE)
+        return _refused(arguments, error, USAGE)
     except LatheError as error:
-        return complain(error, FAILED)
+        return _refused(arguments, error, FAILED)
     except KeyboardInterrupt:
         return STOPPED
     except BrokenPipeError:
@@ -73,8 +73,19 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         if os.environ.get("LATHE_DEBUG"):
             raise
-        return complain(_fault(error), FAILED)
+        return _refused(arguments, _fault(error), FAILED)
     return status
+
+
+def _refused(arguments: list[str], error: Exception | str, status: int) -> int:
+    """The sentence on stderr, and with --json the same as an object: whoever reads stdout always gets JSON."""
+    if "--json" in arguments:
+        import json
+
+        reason = "bad input" if status == USAGE else "failed"
+        sys.stdout.write(json.dumps({"state": "failed", "reason": reason, "error": str(error)}) + "\n")
+        sys.stdout.flush()
+    return complain(error, status)
 
 
 def _as_typed(word: str) -> str:

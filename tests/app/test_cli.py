@@ -301,3 +301,13 @@ def test_the_workspace_is_found_upward_when_none_is_named(house: Path, tmp_path:
     assert len(answer(lathe(house, "show", "jobs", "--json", cwd=inside))) == 1
     elsewhere = lathe(house, "show", "jobs", cwd="/")  # type: ignore[arg-type]
     assert elsewhere.returncode == 2 and "lathe demo" in elsewhere.stderr
+
+
+def test_a_refusal_before_any_job_is_json_too_when_json_was_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["run", "no.such", "--json"]) == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["reason"] == "bad input"
+    assert "no.such" in json.loads(captured.out)["error"]
+    assert captured.err.startswith("lathe: ")
