@@ -55,7 +55,9 @@ def export_run(run: Path, target: Path) -> None:
         model.generation_config.do_sample = False
         model.generation_config.max_new_tokens = 256
         model.to(torch.bfloat16).save_pretrained(staging)
-        (staging / "model.safetensors").chmod(0o644)  # safetensors makes it private; an installed file is for all
+        (staging / "model.safetensors").chmod(
+            0o644
+        )  # safetensors makes it private; an installed file is for all
         shutil.copy(run / TOKENIZER, staging / "tokenizer.json")
         (staging / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
         settings = {
