@@ -87,6 +87,8 @@ class Hub:
                 wanted = effective_settings(version.facts.get("settings"), settings)
             if model is not None and model.alive:
                 if wanted == model.settings:
+                    # Asked every time: weights are mapped, so a file overwritten in place changes the answers at once.
+                    _check_files(version)
                     model.used_at = time.monotonic()
                     return model
                 if model.busy:

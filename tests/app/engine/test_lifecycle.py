@@ -191,6 +191,17 @@ def test_a_broken_pointer_or_a_stranger_behind_it_is_no_obstacle(
         assert own_engine().status()["models"] == []
 
 
+def test_a_loaded_file_that_changed_on_disk_answers_nobody_any_more(
+    own_engine: Start, workspace_root: Path
+) -> None:
+    client = own_engine()
+    client.load("tiny", ONE_THREAD)
+    with (workspace_root / "models" / "tiny.gguf").open("ab") as file:
+        file.write(b"more")
+    events = list(client.generate([ask("late", "hello")]))
+    assert events[-1]["event"] == "error" and "changed on disk" in events[-1]["error"]
+
+
 def test_a_file_that_changed_on_disk_is_noticed_before_it_is_loaded(
     own_engine: Start, workspace_root: Path
 ) -> None:
