@@ -86,15 +86,16 @@ def _head(summary: Mapping[str, Any], folder: Path) -> str:
 def _accuracy(summary: Mapping[str, Any]) -> str:
     lines = [
         "## Measured accuracy\n",
-        f"Exact match of the whole answer, {summary['items']} held-out items per family and column, in "
-        "percent, greedy, no "
+        "Exact match of the whole answer on held-out items, in percent, greedy, no "
         "examples in the prompt, each item with a wording and a layout of its own. Unseen wordings have an "
         "ask that training "
         "never used; unseen values are names, products, cities, numbers and dates that training never used. "
         "Even the seen columns are fresh items. Measured by `lathe run starter.evaluate`.",
     ]
     for name, figures in summary["formats"].items():
-        lines += ["", f"**{name}**", "", "| family | task | " + " | ".join(QUADRANTS) + " (95 % interval) |"]
+        items = next(iter(figures["accuracy"].values()))[HARDEST]["items"]
+        lines += ["", f"**{name}**, {items} items per family and column", ""]
+        lines.append("| family | task | " + " | ".join(QUADRANTS) + " (95 % interval) |")
         lines.append("|---|---|" + "---|" * len(QUADRANTS))
         for family, table in figures["accuracy"].items():
             cells = [percent(table[quadrant]["rate"]) for quadrant in QUADRANTS]
@@ -138,8 +139,7 @@ def _shortcomings(summary: Mapping[str, Any]) -> str:
 def _wordings(summary: Mapping[str, Any]) -> str:
     lines = [
         "## What the wording of a prompt is worth\n",
-        f"Three prompts with unseen wordings over the same {summary['items']} unseen items, judged by the "
-        "true answer. This is built "
+        "Three prompts with unseen wordings over the same unseen items, judged by the true answer. This is built "
         "into the training data: a bare question is answered in a sentence when the text looks like a "
         "letter (has an order number, a "
         "signature or a note) and with the bare label otherwise; a list of labels alone gets the naive "
@@ -148,9 +148,10 @@ def _wordings(summary: Mapping[str, Any]) -> str:
         "against the row above.",
     ]
     for name, figures in summary["formats"].items():
+        items = next(iter(figures["wordings"].values()))[0]["items"]
         lines += [
             "",
-            f"**{name}**",
+            f"**{name}**, {items} items",
             "",
             "| family | prompt | exact match, % | wins / losses | p |",
             "|---|---|---|---|---|",
