@@ -53,11 +53,11 @@ def write_prompt(folder: Path, name: str, content: PromptContent) -> Path:
     data = content_data(content)
     files: dict[str, str] = {}
     for number, message in enumerate(data.pop("messages"), 1):
-        files[f"{number:02d}-{message['role']}.txt"] = message["content"] + "\n"
+        files[f"{number:02d}-{message['role']}.txt"] = _ended(message["content"])
     sources = []
     for number, example in enumerate(data.pop("few_shot"), 1):
-        files[f"example-{number:02d}-user.txt"] = example["user"] + "\n"
-        files[f"example-{number:02d}-assistant.txt"] = example["assistant"] + "\n"
+        files[f"example-{number:02d}-user.txt"] = _ended(example["user"])
+        files[f"example-{number:02d}-assistant.txt"] = _ended(example["assistant"])
         sources.append(example["source"])
     if any(source is not None for source in sources):
         data["example_sources"] = sources
@@ -226,6 +226,11 @@ def _read(path: Path) -> str:
     if text.endswith("\r\n"):
         return text[:-2]
     return text[:-1] if text.endswith("\n") else text
+
+
+def _ended(text: str) -> str:
+    """`text` with the end of line that `_read` takes off again: a text may itself end with a carriage return."""
+    return text + ("\r\n" if text.endswith("\r") else "\n")
 
 
 def _write(path: Path, text: str) -> None:

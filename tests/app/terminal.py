@@ -54,7 +54,9 @@ class Terminal:
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-            full = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | (env or {})
+            # pytest-xdist sets both, and they would win over the terminal's own size.
+            inherited = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+            full = inherited | {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | (env or {})
             try:
                 os.execvpe(argv[0], argv, full)  # noqa: S606
             finally:

@@ -188,7 +188,8 @@ class ModelsTab(Vertical):
     @work(group="models-engine", exclusive=True)
     async def _look_at_engine(self) -> None:
         loaded = await loaded_now(self.bench)
-        if loaded != self._loaded:
+        # The tab may have gone while the engine was asked.
+        if loaded != self._loaded and self.is_running:
             self._loaded = loaded
             await self._draw()
 
